@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every target installs what it misses (tools/setup), and every test is a selection of one pytest tree.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help tune test test-unit test-integration test-molecule test-matrix lint sanity docs-lint build \
+	lab-up lab-down lab-shell requirements clean
+
+EXAMPLE ?= l7_proxy
+LAB ?=
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18
+
+ifdef INVENTORY
+tune: ## Roll examples/EXAMPLE.yml (default l7_proxy) out over the lab, or over your hosts with INVENTORY=path
+	@tools/setup tune
+	@$(BIN)/ansible-playbook playbooks/tune.yml -i "$(INVENTORY)" -e "@examples/$(EXAMPLE).yml"
+else
+tune:
+	@tools/setup tune lab
+	@$(BIN)/python lab/tune.py --example "$(EXAMPLE)"
+endif
+
+test: ## Run everything below that tests, side by side
+	@tools/setup test lab
+	@$(PYTEST) $(ARGS)
+
+test-unit: ## Unit tests, the host half's also on the oldest and newest Python found
+	@tools/setup test
+	@$(PYTEST) tests/unit tests/checks/test_host_half.py $(ARGS)
+
+test-integration: ## Modules against the real kernel, in network namespaces
+	@tools/setup test lab
+	@$(PYTEST) tests/integration $(ARGS)
+
+test-molecule: ## Molecule scenarios on lab hosts; one of them with SCENARIO=name
+	@tools/setup test lab
+	@$(PYTEST) tests/checks/test_molecule.py $(if $(SCENARIO),-k "scenario and $(SCENARIO)") $(ARGS)
+
+test-matrix: ## Scenario default with the oldest ansible-core and Python, and with the newest
+	@tools/setup test lab
+	@$(PYTEST) tests/checks/test_matrix.py $(ARGS)
+
+lint: ## ruff, mypy, yamllint, ansible-lint, changelog
+	@tools/setup test
+	@$(PYTEST) tests/checks/test_lint.py $(ARGS)
+
+sanity: ## ansible-test sanity
+	@tools/setup test
+	@$(PYTEST) tests/checks/test_sanity.py $(ARGS)
+
+docs-lint: ## Documentation of every module, plugin and role
+	@tools/setup test
+	@$(PYTEST) tests/checks/test_docs.py $(ARGS)
+
+build: ## Build the collection into dist/, and try it installed in an empty directory
+	@tools/setup test
+	@$(PYTEST) tests/checks/test_package.py $(ARGS)
+
+lab-up: ## Bring test hosts up: LAB=nat_front, lvs_dr or plain [HOSTS=number]
+	@tools/setup tune lab
+	@$(BIN)/python lab/lab.py up $(or $(LAB),$(error Name a lab: make lab-up LAB=nat_front)) $(if $(HOSTS),--hosts $(HOSTS))
+
+lab-down: ## Take them down again [LAB=name]
+	@tools/setup tune lab
+	@$(BIN)/python lab/lab.py down $(LAB)
+
+lab-shell: ## Open a shell on a test host: HOST=name [LAB=name]
+	@tools/setup tune lab
+	@$(BIN)/python lab/lab.py shell --host $(or $(HOST),$(error Name a host: make lab-shell HOST=server1)) $(LAB)
+
+requirements: ## Resolve requirements/*.in to exact versions again
+	@tools/requirements
+
+clean: ## Remove what the other targets made here; a lab goes with lab-down
+	@rm -rf .venv .venv-* .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist reports tests/output
