@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Setting many sysctls as one: in an order that the kernel takes, each read back."""
+
+import os
+
+from ._procfs import normalise, read_value, write_value
+
+# Each pass settles at least one more key of a chain; no set has chains this long.
+_PASSES = 5
+
+
+class Refused(Exception):
+    """The kernel does not hold what was asked. keys: {key: sentence}."""
+
+    def __init__(self, keys):
+        Exception.__init__(self, "; ".join("%s: %s" % item for item in sorted(keys.items())))
+        self.keys = keys
+
+
+def enforce(targets):
+    """Writes every key that does not hold its target, in the order given, and reads back. Raises Refused.
+
+    Keys depend on each other (ip_local_port_range on ip_unprivileged_port_start, many on ip_forward, which resets them), so a key that is refused
+    or lost again is written again after the others, as long as that brings progress.
+    """
+    open_before = None
+    for _attempt in range(_PASSES):
+        problems = {}
+        for key, value in targets.items():
+            if _read(key) != normalise(value):
+                problem = _write(key, value)
+                if problem:
+                    problems[key] = problem
+        missing = {key for key, value in targets.items() if _read(key) != normalise(value)}
+        if not missing:
+            return
+        if missing == open_before:
+            break
+        open_before = missing
+    raise Refused({key: problems.get(key) or _mismatch(key, targets[key]) for key in missing})
+
+
+def _read(key):
+    try:
+        return read_value(key)
+    except OSError:
+        return None
+
+
+def _write(key, value):
+    try:
+        write_value(key, value)
+    except FileNotFoundError:
+        return "does not exist on this host"
+    except OSError as problem:
+        return "the kernel refuses %r: %s" % (value, os.strerror(problem.errno))
+    return None
+
+
+def _mismatch(key, value):
+    return "%r was written and %r read back" % (normalise(value), _read(key))

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard as a process: how it gets onto the host, starts, is found alive, and goes.
+
+It must outlive the module, the SSH session and the folder that Ansible unpacks into, so the host half travels on as a zip in the state folder
+and runs from there: as a transient service where systemd runs (which restarts it), as a detached process elsewhere.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+from ._state import try_flock
+
+ARCHIVE = "guard.pyz"
+LOCK = "guard.lock"
+READY = "guard.json"
+SAMPLES = "samples.jsonl"
+UNIT = "nettune-guard.service"
+# What the guard is made of. The same files that ran as part of the module.
+MODULES = (
+    "_counters", "_enforce", "_evidence", "_guard", "_guard_process", "_procfs", "_state", "_sysctl_d", "_sysctl_file", "_sysctl_key", "_trial",
+)
+_MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
+_START_SECONDS = 10.0
+_LEAVE_SECONDS = 5.0
+
+
+class GuardError(Exception):
+    """The guard did not come up; the message is a sentence for people."""
+
+
+def start(state, trial_id, baseline_seconds):
+    """Starts the guard for the pending trial and hears from it. Raises GuardError."""
+    _install(state)
+    command = [sys.executable, "-I", "-S", state.path(ARCHIVE), state.folder, trial_id]
+    if os.path.isdir("/run/systemd/system"):
+        _start_service(command)
+    else:
+        # A session of its own: the end of the SSH session does not reach it.
+        with open(os.devnull, "r+b") as null:
+            subprocess.Popen(command, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/", env={})
+    give_up = time.monotonic() + _START_SECONDS + baseline_seconds
+    while time.monotonic() < give_up:
+        with contextlib.suppress(ValueError):
+            report = state.read(READY) or {}
+            if report.get("trial_id") == trial_id and report["watching"] and alive(state):
+                return
+        time.sleep(0.01)
+    raise GuardError("the guard did not report within %d seconds" % (_START_SECONDS + baseline_seconds))
+
+
+def alive(state):
+    """Whether a guard runs: it holds its lock as long as it lives, so no process id can be mistaken for it."""
+    descriptor = try_flock(state.path(LOCK))
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def dismiss(state):
+    """The trial is over: wakes the guard, which then finds no trial, and waits until it has gone. Its service and files go too."""
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    while alive(state) and time.monotonic() < give_up:
+        pid = (state.read(READY) or {}).get("pid")
+        if pid == os.getpid():
+            return  # The guard itself ended the trial; it leaves by itself.
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGUSR1)
+        time.sleep(0.02)
+    clear(state)
+
+
+def clear(state):
+    for name in (READY, ARCHIVE):
+        state.remove(name)
+
+
+def _install(state):
+    from . import _guard  # Here, because it imports this file; and named, so that Ansible sends it along.
+
+    # Written beside and renamed: a zip that is half there would never start.
+    temporary = state.path(ARCHIVE + ".new")
+    package = _guard.__name__.rpartition(".")[0]
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", _MAIN)
+        archive.writestr("nettune_guard/__init__.py", "")
+        for name in MODULES:
+            module = importlib.import_module(package + "." + name)
+            archive.writestr("nettune_guard/%s.py" % name, module.__spec__.loader.get_source(module.__name__))
+    os.chmod(temporary, 0o600)
+    os.rename(temporary, state.path(ARCHIVE))
+
+
+def _start_service(command):
+    # A service, not a timer: `systemctl daemon-reload` starts timers anew.
+    options = ["--unit=" + UNIT, "--quiet", "--property=Restart=on-failure", "--property=RestartSec=1", "--property=TimeoutStopSec=2"]
+    # A guard that failed in an earlier trial must not keep the name of the unit. (--collect does that, but not in systemd 219.)
+    subprocess.call(["systemctl", "reset-failed", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.Popen(
+        ["systemd-run"] + options + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output = done.communicate()[0].decode("utf-8", "replace").strip()
+    if done.returncode:
+        raise GuardError("systemd-run could not start the guard: %s" % output)

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder on the host that remembers: the pending trial, what was confirmed, what happened. And its lock."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+
+FOLDER = "/var/lib/nettune"
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the message is a sentence for people."""
+
+
+class Busy(StateError):
+    """Somebody else holds the lock."""
+
+
+def write_atomically(path, data, mode=0o600, owner=None):
+    """The file holds either its old bytes or the new ones, whatever happens. owner: (uid, gid)."""
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, ".%s.%d.nettune" % (os.path.basename(path), os.getpid()))
+    # O_EXCL: a link that was planted there is not followed.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            if owner:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view):]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def remove(path):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        sync_folder(os.path.dirname(path))
+
+
+def sync_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def try_flock(path):
+    """A descriptor that holds the lock of the file until it is closed or its process ends, or None where somebody else has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        os.close(descriptor)
+        if problem.errno in (errno.EAGAIN, errno.EACCES):
+            return None
+        raise
+    return descriptor
+
+
+class State:
+    """Named JSON documents in one folder, each replaced as a whole."""
+
+    def __init__(self, folder=FOLDER):
+        self.folder = folder
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def prepare(self):
+        """Makes the folder. Raises StateError where something else stands in its place."""
+        try:
+            os.makedirs(os.path.dirname(self.folder), exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.folder, 0o700)
+            found = os.lstat(self.folder)
+            if not stat.S_ISDIR(found.st_mode):
+                raise StateError("%s is not a folder: move it away, nettune keeps its journal there" % self.folder)
+            if found.st_uid != os.geteuid():
+                raise StateError("%s belongs to uid %d: it must belong to root" % (self.folder, found.st_uid))
+            if found.st_mode & 0o077:
+                os.chmod(self.folder, 0o700)
+        except OSError as problem:
+            raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror))
+
+    def exists(self):
+        return os.path.isdir(self.folder) and not os.path.islink(self.folder)
+
+    @contextlib.contextmanager
+    def locked(self, wait_seconds=10.0):
+        """One writer at a time. Raises Busy after wait_seconds."""
+        give_up = time.monotonic() + wait_seconds
+        while True:
+            descriptor = try_flock(self.path("lock"))
+            if descriptor is not None:
+                break
+            if time.monotonic() >= give_up:
+                raise Busy("another nettune run holds %s" % self.path("lock"))
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read(self, name, default=None):
+        try:
+            with open(self.path(name), "rb") as stream:
+                return json.loads(stream.read().decode("utf-8"))
+        except FileNotFoundError:
+            return default
+        except ValueError as problem:
+            raise StateError(
+                "%s is damaged (%s): compare the host with its files in /etc/sysctl.d, then move the file away"
+                % (self.path(name), problem)
+            )
+
+    def write(self, name, document):
+        write_atomically(self.path(name), json.dumps(document, sort_keys=True).encode("utf-8"))
+
+    def remove(self, name):
+        remove(self.path(name))

@@ -1,0 +1,406 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+r"""The trial of a sysctl set on one host.
+
+A trial is one journal record. Its phases:
+
+    armed -> writing -> on_trial -> confirming -> (confirmed)
+                 \-> restoring <-/                            undoing (of a confirmed trial)
+
+The record is on disk before anything happens that it describes, so whoever finds it with the lock free knows what the dead owner was at and
+finishes it: see recover(). The rename of the file into /etc/sysctl.d is the point of no return: before it a host is old, behind it new.
+"""
+
+import hashlib
+import json
+import os
+import pwd
+import time
+import uuid
+
+from . import _guard_process, _sysctl_file
+from ._counters import boot_id, now
+from ._enforce import Refused, enforce
+from ._procfs import normalise, path_of, read_tree, read_value
+from ._state import State
+from ._sysctl_key import InvalidKey, canonical
+
+PENDING = "trial.json"
+CONFIRMED = "confirmed.json"
+HISTORY = "history.json"
+ORIGINALS = "originals.json"
+KEEP_HISTORY = 50
+KEEP_CONFIRMED = 20
+
+
+class TrialError(Exception):
+    """Why a trial cannot go on; the message is a sentence for people."""
+
+
+def set_hash(values):
+    """Names a set of values, whatever its order."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+
+
+def prepare_set(sysctl):
+    """{canonical key: normalised value} of a proposed set. Raises TrialError."""
+    values = {}
+    for key, value in sysctl.items():
+        try:
+            name = canonical(key)
+        except InvalidKey as problem:
+            raise TrialError(str(problem))
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise TrialError("the value of %s must be text or a whole number, not %s" % (name, type(value).__name__))
+        text = str(value)
+        if "\n" in text or "\0" in text:
+            raise TrialError("the value of %s holds a line break or a NUL character: write it on one line" % name)
+        if name in values:
+            raise TrialError("%s is given twice, in two spellings: keep one" % name)
+        values[name] = normalise(text)
+    if not values:
+        raise TrialError("the set is empty: name at least one key and value")
+    return values
+
+
+class Trials:
+    """The trials of this host: at most one pending, and the memory of those before."""
+
+    def __init__(self, state=None):
+        self.state = state or State()
+
+    # What is ------------------------------------------------------------------------------------------------------------
+
+    def pending(self):
+        return self.state.read(PENDING) if self.state.exists() else None
+
+    def confirmed(self):
+        """The confirmed trials that can be undone, oldest first."""
+        return self.state.read(CONFIRMED, []) if self.state.exists() else []
+
+    def history(self):
+        """Outcomes, newest first."""
+        return self.state.read(HISTORY, []) if self.state.exists() else []
+
+    def originals(self):
+        """{key: value before nettune first touched it}."""
+        return self.state.read(ORIGINALS, {}) if self.state.exists() else {}
+
+    def last_confirmed(self, path):
+        return next((record for record in reversed(self.confirmed()) if record["path"] == path), None)
+
+    def is_settled(self, values, path):
+        """Whether the set is live and persisted already."""
+        shot = _sysctl_file.snapshot(path)
+        if shot is None:
+            return False
+        try:
+            persisted = _sysctl_file.settings(_sysctl_file.text_of(shot))
+        except _sysctl_file.BadFile:
+            return False
+        return {key: normalise(value) for key, value in persisted.items()} == values and _live(values) == values
+
+    def targets(self, values, path):
+        """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
+        last = self.last_confirmed(path)
+        originals = self.originals()
+        dropped = {key: originals[key] for key in (last["values"] if last else {}) if key not in values and key in originals}
+        return dict(list(dropped.items()) + list(values.items()))
+
+    def drift(self, record):
+        """Keys that do not hold what the trial gave them: [{key, expected, found}]."""
+        applied = record.get("applied", {})
+        found = _live(applied)
+        return [
+            {"key": key, "expected": expected, "found": found[key]}
+            for key, expected in sorted(applied.items())
+            if found[key] != expected
+        ]
+
+    # What happens -------------------------------------------------------------------------------------------------------
+
+    def check_start(self, values, path, force):
+        """Raises TrialError where a trial of these values must not begin."""
+        record = self.pending()
+        if record:
+            raise TrialError(
+                "a trial is pending here: rollout %s by %s with %s, until %s. Confirm it or roll it back first"
+                % (record["rollout_id"], record["by"], ", ".join(sorted(record["set"])), _clock(record["deadline_epoch"]))
+            )
+        name = set_hash(values)
+        refused = next((entry for entry in self.history() if entry["set_hash"] == name), None)
+        if refused and refused["state"] == "rolled_back" and refused["by_evidence"] and not force:
+            raise TrialError(
+                "this very set was rolled back here on %s: %s. Change it, or force it" % (_clock(refused["ended"]), refused["reason"])
+            )
+        before = _live(self.targets(values, path), explain=True)
+        for key in before:
+            if not _writable(key):
+                raise TrialError("%s is read-only on this host: leave it out, or set it where it is global (init namespace)" % key)
+        return before
+
+    def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
+        """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
+        _sysctl_file.check_path(path)
+        if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
+            raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
+        self.state.prepare()
+        with self.state.locked():
+            self.recover()
+            before = self.check_start(values, path, force)
+            targets = self.targets(values, path)
+            tree = read_tree().values
+            record = {
+                "id": uuid.uuid4().hex[:12],
+                "rollout_id": rollout_id,
+                "by": _who(),
+                "boot_id": boot_id(),
+                "started": time.time(),
+                "deadline": now() + confirm_within + guard["baseline_seconds"],
+                "deadline_epoch": time.time() + confirm_within + guard["baseline_seconds"],
+                "phase": "armed",
+                "path": path,
+                "content": content,
+                "set": values,
+                "set_hash": set_hash(values),
+                "applied": {key: normalise(value) for key, value in targets.items()},
+                "before": before,
+                "tree": tree,
+                "file": _sysctl_file.snapshot(path),
+                "run_folder_made": not os.path.isdir(_sysctl_file.RUN_FOLDER),
+                "side_effects": {},
+                "guard": guard,
+            }
+            self.state.write(PENDING, record)
+            try:
+                _guard_process.start(self.state, record["id"], guard["baseline_seconds"])
+                record["phase"] = "writing"
+                self.state.write(PENDING, record)
+                enforce(record["applied"])
+                record["side_effects"] = _side_effects(tree, record["applied"])
+                _sysctl_file.write_run(path, content)
+                record["phase"] = "on_trial"
+                self.state.write(PENDING, record)
+            except (Refused, _guard_process.GuardError, OSError) as problem:
+                self.revert(record, "could not be applied: %s" % problem)
+                raise TrialError("%s. Everything was put back" % problem)
+            return record
+
+    def confirm(self, rollout_id):
+        """Persists the pending trial; returns (its record, whether that was news)."""
+        if not self.state.exists():
+            raise TrialError("nothing is on trial here, so nothing can be confirmed")
+        with self.state.locked():
+            self.recover()
+            record = self.pending()
+            if record is None:
+                return self._already_confirmed(rollout_id), False
+            if rollout_id and record["rollout_id"] != rollout_id:
+                raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+            drift = self.drift(record)
+            if drift:
+                raise TrialError(
+                    "not confirmed, because something else wrote meanwhile: %s"
+                    % "; ".join("%(key)s is %(found)r, the trial gave it %(expected)r" % entry for entry in drift)
+                )
+            record["phase"] = "confirming"
+            self.state.write(PENDING, record)
+            try:
+                _sysctl_file.write(record["path"], record["content"], record["file"])
+            except OSError as problem:
+                self.revert(record, "could not be persisted: %s" % problem)
+                raise TrialError("%s cannot be written: %s. Everything was put back" % (record["path"], problem.strerror))
+            self._confirmed(record)
+            return record, True
+
+    def roll_back(self, reason, by_evidence=False, rollout_id=None):
+        """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""
+        if not self.state.exists():
+            return None, None
+        with self.state.locked():
+            self.recover()
+            record = self.pending()
+            if record is not None and rollout_id and record["rollout_id"] != rollout_id:
+                raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+            if record is not None:
+                return record, self.revert(record, reason, by_evidence)
+            if rollout_id:
+                latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
+                if latest is None or latest["state"] != "confirmed":
+                    return None, latest
+            stack = self.confirmed()
+            if not stack:
+                return None, None
+            record = stack[-1]
+            if rollout_id and record["rollout_id"] != rollout_id:
+                raise TrialError(
+                    "rollout %s was confirmed here, and %s after it: undo the later one first" % (rollout_id, record["rollout_id"])
+                )
+            record = dict(record, phase="undoing", boot_id=boot_id())
+            self.state.write(PENDING, record)
+            return record, self._undo(record, reason)
+
+    def recover(self):
+        """Finishes what a dead owner left. The caller holds the lock. Returns the outcome, or None where there was nothing to do."""
+        record = self.pending()
+        if record is None:
+            return None
+        if record["phase"] == "undoing":
+            return self._undo(record, "undone (finished after an interruption)")
+        if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
+            return self._confirmed(record)
+        if record["boot_id"] != boot_id():
+            # Nothing was in /etc, so the reboot brought the old values back.
+            return self._end(record, "rolled_back", "the host rebooted before the trial was confirmed")
+        if record["phase"] in ("armed", "writing", "confirming", "restoring"):
+            return self.revert(record, record.get("reason") or "whoever started or confirmed it died in the middle")
+        if now() >= record["deadline"]:
+            return self.revert(record, "nobody confirmed it in time")
+        if not _guard_process.alive(self.state):
+            return self.revert(record, "its guard is gone, so nobody watched")
+        return None
+
+    # How ----------------------------------------------------------------------------------------------------------------
+
+    def revert(self, record, reason, by_evidence=False):
+        """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
+        record.update(phase="restoring", reason=reason)
+        self.state.write(PENDING, record)
+        before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
+        after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
+        foreign = _restore(before, after)
+        _sysctl_file.remove_run(record["path"], record["run_folder_made"])
+        return self._end(record, "rolled_back", reason, by_evidence, foreign)
+
+    def _undo(self, record, reason):
+        before = {key: pair["before"] for key, pair in record["values"].items()}
+        after = {key: pair["after"] for key, pair in record["values"].items()}
+        foreign = _restore(before, after)
+        if _sysctl_file.holds(record["path"], record["content"]):
+            _sysctl_file.restore(record["path"], record["file"])
+        elif _sysctl_file.snapshot(record["path"]) != record["file"]:
+            foreign.append({"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"})
+        stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
+        self.state.write(CONFIRMED, stack)
+        still_ours = {key for entry in stack for key in entry["values"]}
+        self.state.write(ORIGINALS, {key: value for key, value in self.originals().items() if key in still_ours})
+        return self._end(record, "rolled_back", reason, False, foreign)
+
+    def _confirmed(self, record):
+        stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
+        values = {key: {"before": record["before"][key], "after": after} for key, after in record["applied"].items()}
+        values.update({key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()})
+        kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
+        stack.append(dict({name: record[name] for name in kept}, values=values))
+        self.state.write(CONFIRMED, stack[-KEEP_CONFIRMED:])
+        originals = {key: pair["before"] for key, pair in values.items()}
+        originals.update(self.originals())
+        self.state.write(ORIGINALS, originals)
+        _sysctl_file.remove_run(record["path"], record["run_folder_made"])
+        return self._end(record, "confirmed", "confirmed")
+
+    def _end(self, record, state, reason, by_evidence=False, foreign=()):
+        outcome = {
+            "id": record["id"],
+            "rollout_id": record["rollout_id"],
+            "set_hash": record["set_hash"],
+            "keys": sorted(record["set"]),
+            "state": state,
+            "reason": reason,
+            "by_evidence": by_evidence,
+            "ended": time.time(),
+            "drift": list(foreign),
+        }
+        # The outcome first: a crash in between shows it twice, never not at all.
+        history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
+        self.state.write(HISTORY, ([outcome] + history)[:KEEP_HISTORY])
+        self.state.remove(PENDING)
+        _guard_process.dismiss(self.state)
+        return outcome
+
+    def _already_confirmed(self, rollout_id):
+        latest = next((entry for entry in self.history() if not rollout_id or entry["rollout_id"] == rollout_id), None)
+        if latest is None:
+            raise TrialError("nothing is on trial here, so nothing can be confirmed")
+        if latest["state"] != "confirmed":
+            raise TrialError(
+                "rollout %s was rolled back here on %s: %s" % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
+            )
+        return latest
+
+
+def _restore(before, after):
+    """Puts back keys that still hold what the trial gave them; returns the others as drift. What the restore itself changes goes back too."""
+    live = dict(read_tree().values)
+    live.update(_live(before))
+    targets = {}
+    foreign = []
+    for key in reversed(list(before)):
+        if live.get(key) == after[key] and before[key] is not None:
+            targets[key] = before[key]
+        elif live.get(key) != before[key]:
+            foreign.append({"key": key, "expected": after[key], "found": live.get(key)})
+    problems = _try_enforce(targets)
+    changed = {
+        key: live[key]
+        for key, value in read_tree().values.items()
+        if key in live and live[key] != value and key not in targets and _writable(key)
+    }
+    if changed:
+        problems = _try_enforce(dict(list(changed.items()) + list(targets.items())))
+    for key, problem in problems.items():
+        foreign.append({"key": key, "expected": targets.get(key, live.get(key)), "found": problem})
+    return foreign
+
+
+def _try_enforce(targets):
+    try:
+        enforce(targets)
+    except Refused as problem:
+        return problem.keys
+    return {}
+
+
+def _live(keys, explain=False):
+    """{key: value now}; None where a key is absent or unreadable, or a TrialError that says so."""
+    values = {}
+    for key in keys:
+        try:
+            values[key] = read_value(key)
+            problem = "does not exist on this host"
+        except OSError as error:
+            values[key] = None
+            problem = "cannot be read (%s), so it could not be put back" % error.strerror
+        if explain and values[key] is None:
+            raise TrialError("%s %s: leave it out" % (key, problem))
+    return values
+
+
+def _side_effects(tree, applied):
+    """{key: [before, after]} of what changed besides."""
+    return {
+        key: [tree[key], value]
+        for key, value in read_tree().values.items()
+        if key in tree and tree[key] != value and key not in applied and _writable(key)
+    }
+
+
+def _writable(key):
+    try:
+        return bool(os.stat(path_of(key)).st_mode & 0o222)
+    except OSError:
+        return False
+
+
+def _who():
+    try:
+        name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    origin = os.environ.get("SSH_CLIENT", "").split(" ")[0]
+    return "%s from %s" % (name, origin) if origin else name
+
+
+def _clock(epoch):
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch))

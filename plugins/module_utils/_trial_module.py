@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules sysctl_trial and sysctl_trial_info: arguments in, one call into _trial, result out."""
+
+import os
+
+from . import _sysctl_file
+from ._counters import now, sample
+from ._guard import read_samples
+from ._state import StateError
+from ._sysctl_file import BadFile
+from ._trial import TrialError, Trials, prepare_set
+
+_LIMITS = {"confirm_within": (5, 86400)}
+_GUARD_LIMITS = {"baseline_seconds": (0, 3600), "min_events": (1, 10 ** 9), "max_per_1000": (0, 10 ** 6), "max_ratio": (1, 10 ** 6)}
+
+
+def run(module):
+    arguments = module.params
+    act = {"started": _start, "confirmed": _confirm, "rolled_back": _roll_back}[arguments["state"]]
+    try:
+        if os.geteuid() != 0:
+            raise TrialError("changing sysctls needs root: use become")
+        module.exit_json(**act(Trials(), arguments, module.check_mode))
+    except (TrialError, StateError, BadFile) as problem:
+        module.fail_json(msg=str(problem))
+
+
+def run_info(module):
+    trials = Trials()
+    try:
+        if trials.state.exists() and os.geteuid() != 0:
+            raise TrialError("the journal of trials is readable by root only: use become")
+        outcome = None
+        if trials.pending() and not module.check_mode:
+            with trials.state.locked():
+                outcome = trials.recover()
+        record = trials.pending()
+        confirmed = trials.confirmed()
+        module.exit_json(
+            changed=outcome is not None,
+            pending=_describe(record) if record else None,
+            drift=trials.drift(record or _as_applied(confirmed)),
+            history=trials.history(),
+            originals=trials.originals(),
+            sample=sample(),
+            samples=read_samples(trials.state)[-module.params["samples"]:] if module.params["samples"] > 0 else [],
+        )
+    except (TrialError, StateError) as problem:
+        module.fail_json(msg=str(problem))
+
+
+def _start(trials, arguments, check_mode):
+    values = prepare_set(arguments["sysctl"])
+    _check_limits(arguments, _LIMITS)
+    _check_limits(arguments["guard"], _GUARD_LIMITS)
+    path = _sysctl_file.check_path(arguments["path"])
+    content = arguments["content"]
+    if content is None:
+        content = "".join("%s = %s\n" % item for item in values.items())
+    if trials.pending() is None and trials.is_settled(values, path):
+        last = trials.last_confirmed(path)
+        state = dict(last, state="confirmed", keys=sorted(values)) if last else {"state": "confirmed", "keys": sorted(values)}
+        return {"changed": False, "trial": {name: state[name] for name in ("id", "rollout_id", "state", "keys", "set_hash") if name in state}}
+    if check_mode:
+        before = trials.check_start(values, path, arguments["force"])
+        targets = trials.targets(values, path)
+        shot = _sysctl_file.snapshot(path)
+        return {
+            "changed": True,
+            "trial": {"state": "none", "keys": sorted(values)},
+            "values": _pairs(before, targets),
+            "diff": [_value_diff(before, targets), _file_diff(path, _sysctl_file.text_of(shot), content)],
+        }
+    record = trials.start(
+        values, content, path, arguments["rollout_id"], arguments["confirm_within"], arguments["guard"], arguments["force"]
+    )
+    armed = [entry for entry in read_samples(trials.state) if entry["phase"] == "armed"]
+    return {
+        "changed": True,
+        "trial": _describe(record),
+        "values": _pairs(record["before"], record["applied"]),
+        "side_effects": {key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()},
+        "baseline": [armed[0], armed[-1]] if armed else [],
+        "diff": [_value_diff(record["before"], record["applied"])],
+    }
+
+
+def _confirm(trials, arguments, check_mode):
+    if check_mode:
+        record = trials.pending()
+        if record is None:
+            # In a dry run of a whole rollout nothing was started, so there is nothing to predict.
+            return {"changed": False, "trial": {"state": "none", "keys": []}}
+        diff = _file_diff(record["path"], _sysctl_file.text_of(record["file"]), record["content"])
+        return {"changed": True, "trial": _describe(record), "diff": [diff]}
+    record, news = trials.confirm(arguments["rollout_id"])
+    if not news:
+        return {"changed": False, "trial": record}
+    return {
+        "changed": True,
+        "trial": _describe(dict(record, state="confirmed")),
+        "values": _pairs(record["before"], record["applied"]),
+        "diff": [_file_diff(record["path"], _sysctl_file.text_of(record["file"]), record["content"])],
+    }
+
+
+def _roll_back(trials, arguments, check_mode):
+    if check_mode:
+        record = trials.pending() or (trials.confirmed() or [None])[-1]
+        if record is None:
+            return {"changed": False, "trial": {"state": "none", "keys": []}}
+        return {"changed": True, "trial": dict(_describe(record), state="rolled_back"), "diff": _undo_diff(record)}
+    record, outcome = trials.roll_back(arguments["reason"], arguments["evidence"], arguments["rollout_id"])
+    if record is None:
+        # The guard was faster, or there never was a trial.
+        return {"changed": False, "trial": outcome or {"state": "none", "keys": []}, "drift": outcome["drift"] if outcome else []}
+    return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record)}
+
+
+def _check_limits(arguments, limits):
+    for name, (low, high) in sorted(limits.items()):
+        if not low <= arguments[name] <= high:
+            raise TrialError("%s must be between %d and %d, not %s" % (name, low, high, arguments[name]))
+
+
+def _describe(record):
+    """What people see of a journal record."""
+    shown = {name: record[name] for name in ("id", "rollout_id", "by", "set_hash", "deadline_epoch") if name in record}
+    shown["state"] = record.get("state", "on_trial")
+    shown["keys"] = sorted(record["set"])
+    if "deadline" in record:
+        shown["seconds_left"] = round(max(0.0, record["deadline"] - now()), 1)
+    return shown
+
+
+def _as_applied(confirmed):
+    return {"applied": {key: pair["after"] for key, pair in confirmed[-1]["values"].items()}} if confirmed else {}
+
+
+def _pairs(before, after):
+    return {key: {"before": before[key], "after": value} for key, value in after.items() if before[key] != value}
+
+
+def _value_diff(before, after):
+    changed = sorted(_pairs(before, after))
+    return {
+        "before_header": "/proc/sys",
+        "after_header": "/proc/sys",
+        "before": "".join("%s = %s\n" % (key, before[key]) for key in changed),
+        "after": "".join("%s = %s\n" % (key, after[key]) for key in changed),
+    }
+
+
+def _file_diff(path, before, after):
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def _undo_diff(record):
+    if "values" in record:
+        before = {key: pair["before"] for key, pair in record["values"].items()}
+        after = {key: pair["after"] for key, pair in record["values"].items()}
+        return [_value_diff(after, before), _file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"]))]
+    return [_value_diff(record["applied"], record["before"])]

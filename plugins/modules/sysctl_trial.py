@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: sysctl_trial
+short_description: Puts a set of sysctls on trial on a host, confirms it, or rolls it back
+version_added: 0.1.0
+author: nettune.kernel contributors (@nettune)
+description:
+  - A set on trial is live in C(/proc/sys) but not in C(/etc). A guard on the host watches its timestamp rejects and puts everything back when they
+    rise, or when nobody confirms in time. So neither a lost controller nor a lost network nor a reboot leaves a half-done change behind.
+  - All keys are set, and read back, or none. What else changes by setting them (C(net.ipv4.ip_forward) resets a dozen keys) is reported and undone
+    with them.
+  - Rolling back restores only what still holds the value of the trial. What somebody else changed meanwhile is reported as drift and left alone.
+  - The journal, the guard and the outcomes of earlier trials are in C(/var/lib/nettune).
+notes:
+  - Validate the set with M(nettune.kernel.sysctl_validate) first; this module knows the kernel's answer only, not whether a set is wise.
+extends_documentation_fragment:
+  - nettune.kernel.attributes
+  - nettune.kernel.attributes.host
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  state:
+    description:
+      - V(started) puts O(sysctl) on trial. A set that is live and persisted already is left alone.
+      - V(confirmed) writes O(path) from what was given at the start and ends the trial.
+      - V(rolled_back) ends the pending trial, or undoes the last confirmed one where none is pending.
+    type: str
+    choices: [started, confirmed, rolled_back]
+    required: true
+  sysctl:
+    description: Keys and values, for O(state=started). Values are text or whole numbers; lists of numbers are text with spaces.
+    type: dict
+  content:
+    description:
+      - The text that O(path) gets when the trial is confirmed. It must say the same as O(sysctl).
+      - Without it, one plain line a key.
+    type: str
+  path:
+    description: The file in C(/etc/sysctl.d).
+    type: path
+    default: /etc/sysctl.d/90-nettune.conf
+  rollout_id:
+    description:
+      - Names the rollout that the trial belongs to. A trial of another rollout is neither confirmed nor rolled back.
+      - Needed for O(state=started).
+    type: str
+  confirm_within:
+    description: Seconds from the first write after which the guard rolls back what nobody confirmed.
+    type: int
+    default: 300
+  guard:
+    description: What the guard rolls back on. It always rolls back at the end of O(confirm_within).
+    type: dict
+    default: {}
+    suboptions:
+      enabled:
+        description: Whether the guard judges the host's counters at all.
+        type: bool
+        default: true
+      baseline_seconds:
+        description: Seconds for which it samples the counters before the first write.
+        type: int
+        default: 5
+      min_events:
+        description: Timestamp rejects below this number are no evidence.
+        type: int
+        default: 10
+      max_per_1000:
+        description: Timestamp rejects per 1,000 opened connections that are tolerated.
+        type: float
+        default: 5.0
+      max_ratio:
+        description: How many times the rate of the time before is tolerated.
+        type: float
+        default: 3.0
+  reason:
+    description: Why the trial is rolled back; remembered with the outcome.
+    type: str
+    default: asked for
+  evidence:
+    description:
+      - Whether O(reason) is evidence against the set. If so, the same set is refused on this host from now on, until O(force).
+    type: bool
+    default: false
+  force:
+    description: Starts a set although it was rolled back by evidence before.
+    type: bool
+    default: false
+seealso:
+  - module: nettune.kernel.sysctl_trial_info
+  - module: nettune.kernel.sysctl_validate
+"""
+
+EXAMPLES = r"""
+- name: Try two keys; without a confirmation they are gone after two minutes
+  nettune.kernel.sysctl_trial:
+    state: started
+    rollout_id: example-1
+    confirm_within: 120
+    sysctl:
+      net.ipv4.tcp_fin_timeout: 20
+      net.ipv4.ip_local_port_range: 10240 60999
+
+- name: Keep them
+  nettune.kernel.sysctl_trial:
+    state: confirmed
+    rollout_id: example-1
+
+- name: Undo them
+  nettune.kernel.sysctl_trial:
+    state: rolled_back
+    reason: only an example
+"""
+
+RETURN = r"""
+trial:
+  description: The trial that this call was about.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Names the trial on this host.
+      type: str
+    rollout_id:
+      description: Names the rollout that it belongs to.
+      type: str
+    state:
+      description: One of V(on_trial), V(confirmed), V(rolled_back) and, where there is no trial at all, V(none).
+      type: str
+    keys:
+      description: The keys of the set.
+      type: list
+      elements: str
+    set_hash:
+      description: Names the set of keys and values.
+      type: str
+    deadline_epoch:
+      description: When the guard rolls back, in seconds since 1970.
+      type: float
+    seconds_left:
+      description: Seconds until then.
+      type: float
+    reason:
+      description: Why it was rolled back.
+      type: str
+values:
+  description: What was written, or would be; keys that a former set had and this one has not go back to their original.
+  returned: when values change
+  type: dict
+  sample: {net.ipv4.tcp_fin_timeout: {before: "60", after: "20"}}
+side_effects:
+  description: What else changed by that, in the same form.
+  returned: O(state=started), not in check mode
+  type: dict
+  sample: {net.ipv4.conf.all.forwarding: {before: "0", after: "1"}}
+drift:
+  description: Keys that were left alone because they did not hold the trial's value any more, with what was expected and found.
+  returned: when something is rolled back
+  type: list
+  elements: dict
+baseline:
+  description: The first and the last sample of the watched counters from before the first write.
+  returned: O(state=started), not in check mode
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.nettune.kernel.plugins.module_utils._trial_module import run
+
+
+def main():
+    guard = {
+        "enabled": {"type": "bool", "default": True},
+        "baseline_seconds": {"type": "int", "default": 5},
+        "min_events": {"type": "int", "default": 10},
+        "max_per_1000": {"type": "float", "default": 5.0},
+        "max_ratio": {"type": "float", "default": 3.0},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "confirmed", "rolled_back"], "required": True},
+            "sysctl": {"type": "dict"},
+            "content": {"type": "str"},
+            "path": {"type": "path", "default": "/etc/sysctl.d/90-nettune.conf"},
+            "rollout_id": {"type": "str"},
+            "confirm_within": {"type": "int", "default": 300},
+            "guard": {"type": "dict", "options": guard, "default": {}, "apply_defaults": True},
+            "reason": {"type": "str", "default": "asked for"},
+            "evidence": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
+        },
+        required_if=[("state", "started", ("sysctl", "rollout_id"))],
+        supports_check_mode=True,
+    )
+    run(module)
+
+
+if __name__ == "__main__":
+    main()
