@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the guard does by itself, on the counters of a real kernel."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+
+# A client whose timestamps jump back (TCP_REPAIR lets it set them) is what the server's kernel rejects and counts.
+REJECTS = """
+import socket, sys
+TCP_REPAIR, TCP_TIMESTAMP = 19, 24
+server = socket.create_server(("127.0.0.1", 0))
+kept = []
+for _connection in range(int(sys.argv[1])):
+    client = socket.create_connection(server.getsockname())
+    kept += [client, server.accept()[0]]
+    client.send(b"a")
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    stamp = client.getsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP)
+    client.setsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP, stamp - 1000000)
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+    client.send(b"b")
+"""
+
+
+def rejects(host: Any) -> int:
+    counters = host.info(_ansible_check_mode=True)["sample"]["counters"]
+    return int(counters["TcpExt.PAWSEstab"])
+
+
+def make_rejects(host: Any, connections: int) -> None:
+    before = rejects(host)
+    host.namespace.run(["python3", "-c", REJECTS, str(connections)])
+    assert rejects(host) - before >= connections, "this kernel did not reject what the test made up"
+
+
+def test_nobody_confirms(host: Any) -> None:
+    before = host.whole()
+    began = time.monotonic()
+    host.trial("started", confirm_within=5)
+    outcome = host.wait_until_over(seconds=10)
+    assert 5 <= time.monotonic() - began < 8
+    assert outcome["reason"] == "nobody confirmed it in time"
+    assert host.whole() == before
+    assert host.trial("confirmed", rollout_id="r1")["failed"]
+
+
+def test_rejects_rise(host: Any) -> None:
+    before = host.whole()
+    host.trial("started", guard={"baseline_seconds": 0, "min_events": 10})
+    began = time.monotonic()
+    make_rejects(host, 12)
+    outcome = host.wait_until_over()
+    assert time.monotonic() - began < 3
+    assert outcome["by_evidence"]
+    assert "timestamp rejects in" in outcome["reason"]
+    assert host.whole() == before
+
+
+def test_a_set_that_was_rolled_back_by_evidence_is_remembered(host: Any) -> None:
+    host.trial("started", guard={"baseline_seconds": 0, "min_events": 10})
+    make_rejects(host, 12)
+    host.wait_until_over()
+    again = host.trial("started", rollout_id="r2")
+    assert again["failed"]
+    assert "timestamp rejects in" in again["msg"]
+    assert host.trial("started", rollout_id="r2", force=True)["changed"]
+
+
+def test_a_few_rejects_are_no_evidence(host: Any) -> None:
+    host.trial("started", guard={"baseline_seconds": 0, "min_events": 10})
+    make_rejects(host, 3)
+    seen = len(host.info(samples=100)["samples"])
+    host.namespace.wait_for(["sh", "-c", f"test $(wc -l </var/lib/nettune/samples.jsonl) -gt {seen + 1}"])
+    assert host.trial("confirmed")["changed"]
+
+
+def test_rejects_as_many_as_before_are_no_evidence(host: Any) -> None:
+    noise = host.namespace.popen(["sh", "-c", f"while :; do python3 -c '{REJECTS}' 5; done"])
+    try:
+        host.namespace.wait_for(["sh", "-c", "grep -q '^TcpExt' /proc/net/netstat"])
+        host.trial("started", guard={"baseline_seconds": 3, "min_events": 10})
+        began = rejects(host)
+        deadline = time.monotonic() + 10
+        while rejects(host) - began < 20:
+            assert time.monotonic() < deadline
+        assert host.trial("confirmed")["changed"]
+    finally:
+        noise.kill()
+        noise.wait()
+
+
+def test_without_judgement_there_is_still_the_deadline(host: Any) -> None:
+    host.trial("started", confirm_within=5, guard={"baseline_seconds": 0, "enabled": False})
+    make_rejects(host, 12)
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+def test_the_time_before_is_sampled_before_the_first_write(host: Any) -> None:
+    answer = host.trial("started", guard={"baseline_seconds": 2})
+    first, last = answer["baseline"]
+    assert last["time"] - first["time"] >= 1
+    phases = [sample["phase"] for sample in host.info(samples=100)["samples"]]
+    assert phases[:2] == ["armed", "armed"]
+    assert phases == sorted(phases, key=["armed", "writing", "on_trial"].index)
+
+
+def test_the_guard_takes_no_part_of_the_session_with_it(host: Any) -> None:
+    host.trial("started")
+    pid = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.strip()
+    links = host.namespace.run(["sh", "-c", f"readlink /proc/{pid}/cwd /proc/{pid}/fd/*; ps -o sid= -p {pid}"]).stdout.split()
+    assert links[:4] == ["/", "/dev/null", "/dev/null", "/dev/null"]
+    assert links[-1] == pid
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGUSR1])
+def test_signals_of_a_session_do_not_end_the_guard(host: Any, sign: signal.Signals) -> None:
+    host.trial("started", confirm_within=5)
+    host.namespace.run(["pkill", f"-{int(sign)}", "-f", "guard.pyz"])
+    assert host.info()["pending"]
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.namespace.run(["pkill", "-KILL", "-f", "guard.pyz"])
+    host.namespace.run(["sh", "-c", "while pgrep -f guard[.]pyz; do sleep 0.05; done"])
+    assert host.info(_ansible_check_mode=True)["pending"]
+    look = host.info()
+    assert look["changed"]
+    assert look["pending"] is None
+    assert "guard is gone" in look["history"][0]["reason"]
+    assert host.whole() == before
+

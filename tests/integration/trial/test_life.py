@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of a trial when nothing goes wrong, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+PATH = "/etc/sysctl.d/90-nettune.conf"
+
+
+def test_on_trial_the_set_is_live_but_not_persisted(host: Any) -> None:
+    answer = host.trial("started")
+    assert answer["changed"]
+    assert answer["trial"]["state"] == "on_trial"
+    assert answer["values"]["net.ipv4.tcp_fin_timeout"] == {"before": "60", "after": "20"}
+    assert host.value("net.ipv4.tcp_fin_timeout") == "20"
+    assert host.namespace.run(["ls", "-A", "/etc/sysctl.d"]).stdout == ""
+    assert "net.ipv4.tcp_fin_timeout = 20" in host.namespace.read("/run/sysctl.d/90-nettune.trial.conf")
+
+
+def test_confirmed_it_is_persisted_and_nothing_else_is_left(host: Any) -> None:
+    host.trial("started")
+    assert host.trial("confirmed", rollout_id="r1")["changed"]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "20"
+    assert host.namespace.read(PATH) == "net.ipv4.tcp_fin_timeout = 20\nnet.ipv4.tcp_tw_reuse = 1\n"
+    assert host.left_behind() == []
+    assert host.info()["originals"]["net.ipv4.tcp_fin_timeout"] == "60"
+
+
+def test_the_content_given_is_what_is_persisted(host: Any) -> None:
+    content = "# why\nnet/ipv4/tcp_fin_timeout=20\n\nnet.ipv4.tcp_tw_reuse = 1\n"
+    host.trial("started", content=content)
+    host.trial("confirmed")
+    assert host.namespace.read(PATH) == content
+
+
+def test_rolled_back_everything_is_as_before(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    assert host.whole() != before
+    answer = host.trial("rolled_back", reason="a test")
+    assert answer["changed"]
+    assert answer["drift"] == []
+    assert host.whole() == before
+    assert host.left_behind() == []
+    assert host.info()["history"][0]["reason"] == "a test"
+
+
+def test_a_confirmed_trial_is_undone_with_its_file(host: Any) -> None:
+    host.namespace.write(PATH, "# by hand\n")
+    host.namespace.run(["chmod", "640", PATH])
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    assert "640" not in before or host.whole() != before
+    host.trial("rolled_back")
+    assert host.whole() == before
+    assert not host.trial("rolled_back")["changed"]
+
+
+def test_a_set_that_is_settled_needs_no_trial(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    again = host.trial("started", rollout_id="r2")
+    assert not again["changed"]
+    assert again["trial"]["state"] == "confirmed"
+    assert host.info()["pending"] is None
+    assert not host.trial("confirmed", rollout_id="r1")["changed"]
+
+
+def test_side_effects_are_reported_and_undone(host: Any) -> None:
+    before = host.whole()
+    answer = host.trial("started", sysctl={"net.ipv4.ip_forward": 1})
+    assert answer["side_effects"]["net.ipv4.conf.default.forwarding"] == {"before": "0", "after": "1"}
+    host.trial("rolled_back")
+    assert host.whole() == before
+
+
+def test_side_effects_of_a_confirmed_trial_are_undone_too(host: Any) -> None:
+    before = host.whole()
+    host.trial("started", sysctl={"net.ipv4.ip_forward": 1})
+    host.trial("confirmed")
+    host.trial("rolled_back")
+    assert host.whole() == before
+
+
+@pytest.mark.parametrize("names", [("ip_local_port_range", "ip_unprivileged_port_start"), ("ip_unprivileged_port_start", "ip_local_port_range")])
+def test_keys_that_depend_on_each_other_go_in_any_order(host: Any, names: tuple[str, str]) -> None:
+    values = {"ip_local_port_range": "500 60001", "ip_unprivileged_port_start": "400"}
+    before = host.whole()
+    answer = host.trial("started", sysctl={"net.ipv4." + name: values[name] for name in names})
+    assert answer["changed"], answer
+    assert host.value("net.ipv4.ip_local_port_range") == "500 60001"
+    host.trial("rolled_back")
+    assert host.whole() == before
+
+
+def test_keys_that_a_later_set_drops_go_back_to_their_original(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r2")
+    host.trial("confirmed")
+    assert host.value("net.ipv4.tcp_fin_timeout") == "30"
+    assert host.value("net.ipv4.tcp_tw_reuse") == "2"
+
+
+def test_trials_are_undone_in_order(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r2")
+    host.trial("confirmed")
+    refused = host.trial("rolled_back", rollout_id="r1")
+    assert refused["failed"]
+    assert "undo the later one first" in refused["msg"]
+    host.trial("rolled_back")
+    assert host.value("net.ipv4.tcp_fin_timeout") == "20"
+    host.trial("rolled_back")
+    assert host.whole() == before
+
+
+def test_check_mode_predicts_and_changes_nothing(host: Any) -> None:
+    before = host.whole()
+    predicted = host.trial("started", _ansible_check_mode=True)
+    assert host.whole() == before
+    assert host.namespace.run(["ls", "-A", "/var/lib"]).stdout == ""
+    real = host.trial("started")
+    assert predicted["values"] == real["values"]
+    assert predicted["diff"][0] == real["diff"][0]
+    confirmed = host.trial("confirmed")
+    assert predicted["diff"][1] == confirmed["diff"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"sysctl": {}}, "empty"),
+        ({"sysctl": {"net.ipv4.tcp_fin_timeout": {"a": 1}}}, "must be text or a whole number, not dict"),
+        ({"sysctl": {"net.ipv4.tcp_fin_timeout": "20\nnet.ipv4.ip_forward = 1"}}, "line break"),
+        ({"sysctl": {"net.ipv4.../../etc/passwd": "1"}}, "component"),
+        ({"sysctl": {"net.ipv4.tcp_tw_recycle": "1"}}, "does not exist on this host"),
+        ({"sysctl": {"net.ipv4.tcp_fin_timeout": 1, "net/ipv4/tcp_fin_timeout": 2}}, "given twice"),
+        ({"sysctl": {"net.ipv4.tcp_available_congestion_control": "cubic"}}, "read-only"),
+        ({"sysctl": {"net.ipv4.route.flush": "1"}}, "cannot be read"),
+        ({"content": "net.ipv4.tcp_fin_timeout = 21\n"}, "does not say the same"),
+        ({"path": "/etc/passwd"}, "/etc/sysctl.d"),
+        ({"confirm_within": 1}, "confirm_within must be between"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_nothing_changes(host: Any, arguments: dict[str, Any], sentence: str) -> None:
+    before = host.whole()
+    answer = host.trial("started", **arguments)
+    assert answer["failed"]
+    assert sentence in answer["msg"]
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+@pytest.mark.parametrize("value", ["99999999999", "words"])
+def test_a_value_that_the_kernel_refuses_undoes_the_whole_set(host: Any, value: str) -> None:
+    before = host.whole()
+    answer = host.trial("started", sysctl={"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_fin_timeout": value, "net.ipv4.ip_forward": "1"})
+    assert answer["failed"]
+    assert "net.ipv4.tcp_fin_timeout: the kernel refuses" in answer["msg"]
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+def test_one_pending_trial_a_host(host: Any) -> None:
+    host.trial("started")
+    second = host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r2")
+    assert second["failed"]
+    for word in ("r1", "net.ipv4.tcp_fin_timeout", "root", "until"):
+        assert word in second["msg"]
+    assert host.trial("confirmed", rollout_id="r2")["failed"]
+    assert host.trial("rolled_back", rollout_id="r2")["failed"]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "20"
+
+
+def test_what_somebody_else_wrote_is_left_alone_and_reported(host: Any) -> None:
+    host.trial("started")
+    host.write("net.ipv4.tcp_fin_timeout", "33")
+    expected = [{"key": "net.ipv4.tcp_fin_timeout", "expected": "20", "found": "33"}]
+    assert host.info()["drift"] == expected
+    refused = host.trial("confirmed")
+    assert refused["failed"]
+    assert "'33'" in refused["msg"]
+    assert host.trial("rolled_back")["drift"] == expected
+    assert host.value("net.ipv4.tcp_fin_timeout") == "33"
+    assert host.value("net.ipv4.tcp_tw_reuse") == "2"
+
