@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans the waves of a rollout, or says why it must not begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, waves
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sample_of_facts
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={
+                "rollout_id": {"type": "str", "required": True},
+                "facts": {"type": "dict", "required": True},
+                "reviews": {"type": "dict", "required": True},
+                "contents": {"type": "dict", "default": {}},
+                "waves": {"type": "list", "elements": "raw", "required": True},
+                "strata": {"type": "list", "elements": "str", "default": []},
+                "controls": {"type": "int", "default": 5},
+                "topology": {"type": "dict", "default": {}},
+            }
+        )
+        facts, reviews = arguments["facts"], arguments["reviews"]
+        refusals = account.refusals(facts, reviews)
+        if refusals:
+            return {"failed": True, "msg": "No host was touched.\n" + "\n".join(refusals)}
+
+        hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
+        variables = (task_vars or {}).get("hostvars", {})
+        strata = {
+            host: waves.stratum(host_facts, arguments["topology"], variables.get(host, {}), arguments["strata"])
+            for host, host_facts in hosts.items()
+        }
+        try:
+            for host, content in arguments["contents"].items():
+                _check_content(host, content, reviews[host]["plan"])
+            plan = waves.plan(list(hosts), arguments["waves"], strata, arguments["controls"])
+        except ValueError as problem:
+            raise AnsibleActionFail(str(problem)) from None
+        plan["rollout_id"] = arguments["rollout_id"]
+        plan["priors"] = {host: sample_of_facts(host_facts) for host, host_facts in hosts.items()}
+        plan["settings"] = _settings(reviews)
+        plan["findings"] = account.findings(reviews)
+        return {"changed": False, "plan": plan, "msg": plan["findings"] + account.plan_lines(plan, reviews)}
+
+
+def _settings(reviews: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is proposed, each key and value once, with the values that hosts have now."""
+    settings: dict[tuple[str, str], dict[str, Any]] = {}
+    for review in reviews.values():
+        for item in review["plan"]:
+            setting = settings.setdefault(
+                (item["key"], item["proposed"]),
+                {"key": item["key"], "proposed": item["proposed"], "why": item.get("why") or "", "now": []},
+            )
+            if item.get("now") is not None and item["now"] not in setting["now"]:
+                setting["now"].append(item["now"])
+    return list(settings.values())
+
+
+def _check_content(host: str, content: str, plan: list[dict[str, Any]]) -> None:
+    """The rendered file must say what was validated, whatever template rendered it."""
+    entries, problems = parse(content)
+    said = {entry.key: entry.value for entry in entries}
+    if problems or said != {setting["key"]: setting["proposed"] for setting in plan}:
+        raise ValueError(f"the file that the template made for {host} does not say the same as its plan: correct the template")

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the record and the page of a rollout, and says how a wave ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.nettune.kernel.plugins.plugin_utils import report
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={
+                "directory": {"type": "str", "default": "./reports"},
+                "plan": {"type": "dict", "required": True},
+                "wave": {"type": "int", "required": True},
+                "started": {"type": "dict", "default": {}},
+                "gate": {"type": "dict", "default": {}},
+                "confirmed": {"type": "dict", "default": {}},
+                "undone": {"type": "dict"},
+            }
+        )
+        plan, undone = arguments["plan"], arguments["undone"]
+        wave = report.wave_record(
+            arguments["wave"], arguments["started"], arguments["gate"], arguments["confirmed"], undone
+        )
+        json_path, html_path = report.paths(arguments["directory"], plan["rollout_id"])
+        try:
+            record = report.with_wave(report.load(json_path) or report.begin(plan), wave)
+            if self._task.check_mode:
+                return {"changed": False, "msg": report.lines(record, wave, undone, None)}
+            report.write(record, json_path, html_path)
+        except (OSError, ValueError) as problem:
+            raise AnsibleActionFail(f"the report cannot be written: {problem}") from None
+        return {
+            "changed": False,
+            "json": str(json_path),
+            "html": str(html_path),
+            "msg": report.lines(record, wave, undone, html_path),
+        }

@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prints a rollout as a short account."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rollout
+type: stdout
+short_description: Prints a rollout as a short account
+version_added: 0.1.0
+author: nettune.kernel contributors (@nettune)
+description:
+  - Prints what a rollout says of itself (the waves, what changes, how the soak goes, the verdict), failures, diffs and warnings. Tasks that went well or
+    were skipped are not printed. Hosts that say the same share a line.
+  - With C(-v) or more, prints what P(ansible.builtin.default#callback) prints.
+  - Nothing that it prints is missing from the output of other callbacks.
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+requirements:
+  - set as stdout in configuration
+"""
+
+EXAMPLES = r"""
+ansible.cfg: |
+  [defaults]
+  stdout_callback = nettune.kernel.rollout
+
+shell: |
+  ANSIBLE_STDOUT_CALLBACK=nettune.kernel.rollout ansible-playbook nettune.kernel.tune -i inventory -e @set.yml
+"""
+
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import names
+
+
+class CallbackModule(Default):  # type: ignore[misc]
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "nettune.kernel.rollout"
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What hosts said in the running task: {(text, colour): [hosts]}.
+        self._said: dict[tuple[str, str | None], list[str]] = {}
+        self._last_play: str | None = None
+
+    @property
+    def _short(self) -> bool:
+        return int(self._display.verbosity) == 0
+
+    # Headings ---------------------------------------------------------------------------------------------------------------
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        if not self._short:
+            super().v2_playbook_on_play_start(play)
+            return
+        self._flush()
+        self._play = play
+        name = play.get_name().strip()
+        # A play of several batches starts once a batch.
+        if name != self._last_play:
+            self._last_play = name
+            mark = " (check mode: nothing changes)" if play.check_mode else ""
+            self._display.display(f"\n{name}{mark}", color=constants.COLOR_HIGHLIGHT)
+
+    def _task_start(self, task: Any, prefix: str | None = None) -> None:
+        self._flush()
+        super()._task_start(task, prefix)
+
+    def _print_task_banner(self, task: Any) -> None:
+        if not self._short:
+            super()._print_task_banner(task)
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        if not self._short:
+            super().v2_playbook_on_include(included_file)
+
+    # Results ----------------------------------------------------------------------------------------------------------------
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_on_ok(result)
+            return
+        outcome = _outcome(result)
+        self._handle_warnings(outcome)
+        if _task(result).action in ("ansible.builtin.debug", "debug") and "msg" in outcome:
+            for line in _lines(outcome["msg"]):
+                self._display.display(f"  {line}")
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_on_skipped(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if not self._short:
+            super().v2_runner_on_failed(result, ignore_errors)
+            return
+        outcome = _outcome(result)
+        self._handle_warnings(outcome)
+        if _task(result).run_once:
+            # One voice for all: the sentence names the hosts that it is about.
+            for line in _lines(outcome.get("msg", "")):
+                self._display.display(f"  {line}", color=constants.COLOR_ERROR)
+            return
+        self._say(result, "\n    ".join([*_lines(outcome.get("msg", "")), *_crash(outcome)]), constants.COLOR_ERROR)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_on_unreachable(result)
+            return
+        text = " ".join(_lines(_outcome(result).get("msg", "")))
+        self._say(result, f"cannot be reached: {text}", constants.COLOR_UNREACHABLE)
+
+    def v2_on_file_diff(self, result: Any) -> None:
+        if not self._short:
+            super().v2_on_file_diff(result)
+            return
+        outcome = _outcome(result)
+        text = self._get_diff(outcome["diff"]) if outcome.get("diff") and outcome.get("changed") else ""
+        if text:
+            self._say(result, "\n" + text.rstrip("\n"), None)
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_item_on_ok(result)
+
+    def v2_runner_item_on_skipped(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_item_on_skipped(result)
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        if not self._short:
+            super().v2_runner_item_on_failed(result)
+            return
+        self._say(result, "\n    ".join(_lines(_outcome(result).get("msg", ""))), constants.COLOR_ERROR)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if not self._short:
+            super().v2_playbook_on_stats(stats)
+            return
+        self._flush()
+        hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
+        failed = [host for host, counts in hosts.items() if counts["failures"] or counts["unreachable"]]
+        changed = [host for host, counts in hosts.items() if counts["changed"]]
+        line = f"\n{len(hosts)} hosts, {len(changed)} changed, {len(failed)} failed"
+        self._display.display(line + (f": {names(failed)}" if failed else ""))
+
+    def _say(self, result: Any, text: str, colour: str | None) -> None:
+        self._said.setdefault((text, colour), []).append(self.host_label(result))
+
+    def _flush(self) -> None:
+        for (text, colour), hosts in self._said.items():
+            self._display.display(f"  {names(hosts)}: {text}", color=colour)
+        self._said = {}
+
+
+def _outcome(result: Any) -> Any:
+    # ansible-core 2.19 gave the attributes names without an underscore.
+    return result.result if hasattr(result, "result") else result._result
+
+
+def _task(result: Any) -> Any:
+    return result.task if hasattr(result, "task") else result._task
+
+
+def _lines(message: Any) -> list[str]:
+    return [str(line) for line in message] if isinstance(message, list | tuple) else str(message).splitlines()
+
+
+def _crash(outcome: Any) -> list[str]:
+    """What a module that did not speak JSON left behind."""
+    return [line for name in ("module_stderr", "module_stdout") for line in str(outcome.get(name) or "").splitlines()][-5:]
