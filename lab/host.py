@@ -97,7 +97,7 @@ def _private_root(place: Place) -> None:
     root = str(scratch / "root")
     ns.mount("proc", f"{root}/proc", "proc")
     ns.mount("sysfs", f"{root}/sys", "sysfs", ns.MS_RDONLY)
-    ns.bind("/dev", f"{root}/dev")
+    ns.bind("/dev", f"{root}/dev", with_mounts_below=True)
     for path, mode in EMPTY_DIRECTORIES.items():
         os.makedirs(root + path, exist_ok=True)
         ns.mount("lab", root + path, "tmpfs", options=f"size=64m,mode={mode}")

@@ -120,9 +120,11 @@ def shell(arguments: argparse.Namespace) -> None:
     address = lab.description["addresses"].get(arguments.host)
     if address is None:
         raise UsageError(f"lab {lab.name} has no host {arguments.host!r}: it has {', '.join(lab.description['addresses'])}")
+    # As with ssh, one word may be a whole command line; several words reach the command as they are.
+    words = arguments.command if len(arguments.command) == 1 else [shlex.join(arguments.command)]
     terminal = [] if arguments.command else ["-t"]
     os.execvp("ssh", ["ssh", *inventory.ssh_options(lab), *terminal, "-i", str(lab.key), "-o", "LogLevel=ERROR",
-                      f"root@{address}", *([shlex.join(arguments.command)] if arguments.command else [])])
+                      f"root@{address}", *(words if arguments.command else [])])
 
 
 def status(_arguments: argparse.Namespace) -> None:

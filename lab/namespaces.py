@@ -43,8 +43,8 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _checked(f"mount {kind or source} on {target}", result)
 
 
-def bind(source: str, target: str, read_only: bool = False) -> None:
-    mount(source, target, flags=MS_BIND | MS_REC)
+def bind(source: str, target: str, read_only: bool = False, with_mounts_below: bool = False) -> None:
+    mount(source, target, flags=MS_BIND | (MS_REC if with_mounts_below else 0))
     if read_only:
         mount(source, target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
 
