@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validates a sysctl set on the controller; modules/sysctl_validate.py documents it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import FAIL_ON, UnusableRequest, review, validate
+
+_ARGUMENTS = ("sysctl", "sysctl_conf", "facts", "topology", "waivers", "reasons", "file", "fail_on")
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        host = str(variables.get("inventory_hostname", "localhost"))
+        arguments = self._task.args
+        result["changed"] = False
+        try:
+            unknown = sorted(str(name) for name in arguments if name not in _ARGUMENTS)
+            if unknown:
+                raise UnusableRequest(f"there is no argument {unknown[0]}: it has {', '.join(_ARGUMENTS)}")
+            fail_on = arguments.get("fail_on") or "error"
+            facts = arguments.get("facts") or variables.get("ansible_facts", {}).get("nettune")
+            validation = validate(
+                host=host,
+                raw_facts=facts,
+                sysctl=arguments.get("sysctl"),
+                sysctl_conf=arguments.get("sysctl_conf"),
+                declared_topology=arguments.get("topology"),
+                raw_waivers=arguments.get("waivers"),
+                reasons=arguments.get("reasons"),
+                file=arguments.get("file"),
+                fail_on=fail_on,
+            )
+        except UnusableRequest as problem:
+            result.update(failed=True, msg=f"{host}: {problem}.")
+            return result
+        result.update(validation.as_dict())
+        if validation.rejected and fail_on != FAIL_ON[-1]:
+            result.update(failed=True, msg=review(validation))
+        elif validation.findings or validation.waived:
+            result["msg"] = review(validation)
+        return result

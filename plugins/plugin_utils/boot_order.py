@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who sets a key at the next boot: the files of sysctl.d(5) in the order of systemd-sysctl, or of procps where that runs.
+
+Both take the first of /etc, /run, /usr/local/lib, /usr/lib (and /lib) that holds a file of a name, go through the names in order,
+and let a later assignment win. A glob sets only what no file names by itself. They differ about /etc/sysctl.conf: procps reads
+it last, systemd-sysctl only where a link in sysctl.d leads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ansible_collections.nettune.kernel.plugins.module_utils import _sysctl_d
+from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import SysctlFile
+from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import is_glob, matches_glob
+
+DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+SYSCTL_CONF = "/etc/sysctl.conf"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    path: str
+    line: int
+    value: str
+
+
+class BootOrder:
+    def __init__(self, files: Iterable[SysctlFile], procps: bool) -> None:
+        self._explicit: dict[str, Assignment | None] = {}
+        self._globs: dict[str, Assignment | None] = {}
+        for file in in_force(files, procps):
+            for entry in _sysctl_d.parse(file.text)[0]:
+                assignment = None if entry.value is None else Assignment(file.path, entry.line, " ".join(entry.value.split()))
+                table = self._globs if is_glob(entry.key) else self._explicit
+                # Again at the end: where two globs match a key, the later one is written last.
+                table.pop(entry.key, None)
+                table[entry.key] = assignment
+
+    def winner(self, key: str) -> Assignment | None:
+        """The assignment that a key has after boot, or None where no file sets it."""
+        if key in self._explicit:
+            return self._explicit[key]
+        found = None
+        for glob, assignment in self._globs.items():
+            if assignment is not None and matches_glob(glob, key):
+                found = assignment
+        return found
+
+
+def in_force(files: Iterable[SysctlFile], procps: bool) -> list[SysctlFile]:
+    """The files that are read, in their order."""
+    by_name: dict[str, tuple[int, SysctlFile]] = {}
+    last = []
+    for file in files:
+        directory = file.path.rsplit("/", 1)[0]
+        if file.path == SYSCTL_CONF:
+            last = [file] if procps else []
+        elif directory in DIRECTORIES and file.name.endswith(".conf"):
+            rank = DIRECTORIES.index(directory)
+            if file.name not in by_name or rank < by_name[file.name][0]:
+                by_name[file.name] = (rank, file)
+    named = [file for _name, (_rank, file) in sorted(by_name.items())]
+    # A link to /dev/null masks the files of its name in the directories after it.
+    return [file for file in named if file.link != "/dev/null"] + last
+
+
+def with_set(files: Iterable[SysctlFile], path: str, sysctl: Mapping[str, str]) -> list[SysctlFile]:
+    """The files as they are once the set is persisted."""
+    text = "".join(f"{key} = {value}\n" for key, value in sysctl.items())
+    others = [file for file in files if file.path != path]
+    return [*others, SysctlFile(path, path.rsplit("/", 1)[-1], text)]

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rule gets to see."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils.boot_order import Assignment
+from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import Facts
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Catalogue, Parameter
+from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import SysctlSet, is_glob
+from ansible_collections.nettune.kernel.plugins.plugin_utils.topology import Topology
+
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether a key exists here: None is unknown. basis ends a sentence: what that stands on."""
+
+    exists: bool | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class Context:
+    host: str
+    facts: Facts
+    topology: Topology
+    catalogue: Catalogue
+    given: SysctlSet
+    file: str
+    # Key -> the assignment that wins at boot; None where the host's files are unknown.
+    winners: Mapping[str, Assignment | None] | None
+    today: datetime.date
+
+    @functools.cached_property
+    def proposed(self) -> Mapping[str, str]:
+        """Canonical key -> text, without globs that match nothing known and without what is tolerated to be missing."""
+        proposed = self.given.proposed.items()
+        return {key: value for key, value in proposed if not is_glob(key) and key not in self.tolerated}
+
+    @functools.cached_property
+    def tolerated(self) -> frozenset[str]:
+        """Keys that this host has not, of lines whose errors are to be ignored."""
+        marked = (setting.key for setting in self.given.settings if setting.ignore_errors and setting.key)
+        return frozenset(key for key in marked if self.facts.has(key) is False)
+
+    def parameters(self) -> Iterator[tuple[str, str, Parameter]]:
+        """The proposed keys that the catalogue knows."""
+        for key, value in self.proposed.items():
+            parameter = self.catalogue.find(key)
+            if parameter is not None:
+                yield key, value, parameter
+
+    def now(self, key: str) -> str | None:
+        return self.facts.sysctl.get(key)
+
+    def after(self, key: str) -> str | None:
+        """The value once the set is live; None is unknown."""
+        return self.proposed.get(key, self.now(key))
+
+    def sets(self, key: str) -> bool:
+        return key in self.proposed
+
+    def number(self, key: str) -> int | None:
+        """The proposed integer, None where the key is not set or not to one."""
+        return integer(self.proposed.get(key))
+
+    def number_now(self, key: str) -> int | None:
+        return integer(self.now(key))
+
+    def number_after(self, key: str) -> int | None:
+        return integer(self.after(key))
+
+    def numbers(self, key: str) -> tuple[int, ...] | None:
+        """The proposed integers of a list, None where the key is not set or not to such."""
+        return integers(self.proposed.get(key))
+
+    def presence(self, key: str) -> Presence:
+        """The live host first, the catalogue's versions second."""
+        live = self.facts.has(key)
+        if live is not None:
+            return Presence(live, "read from the live host")
+        parameter = self.catalogue.find(key)
+        kernel = self.facts.kernel
+        return Presence(
+            parameter.exists(kernel) if parameter else None, f"by the catalogue, for kernel {kernel.release}; not read live"
+        )
+
+
+def integer(text: str | None) -> int | None:
+    return int(text) if text is not None and len(text) < 30 and _DECIMAL.fullmatch(text) else None
+
+
+def integers(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    found = [integer(word) for word in text.split()]
+    numbers = tuple(number for number in found if number is not None)
+    return numbers if numbers and len(numbers) == len(found) else None

@@ -1,0 +1,300 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""form: whether the set says something that the kernel can take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context, integer, integers
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Parameter
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
+from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import Setting, is_glob
+
+_BOOLEANS = {"true": "1", "yes": "1", "on": "1", "enabled": "1", "false": "0", "no": "0", "off": "0", "disabled": "0"}
+_PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*)?")
+_KINDS = {dict: "a dictionary", list: "a list", tuple: "a list", bytes: "bytes", float: "a fraction", type(None): "nothing"}
+
+
+@rule("error", "sysctl.d(5)", waivable=False)
+def empty_set(context: Context) -> Iterator[Problem]:
+    """A set without a single key: most probably a variable that was not found where it was expected."""
+    if not context.given.settings:
+        yield Problem(
+            (),
+            "The sysctl set is empty.",
+            "Nothing would be changed, and a rollout of nothing proves nothing.",
+            "Give at least one key, for example tune_sysctl: {net.core.somaxconn: 4096}.",
+        )
+
+
+@rule("error", "sysctl.d(5)", waivable=False)
+def invalid_key(context: Context) -> Iterator[Problem]:
+    """A key that is no name below /proc/sys: empty, with spaces or control characters, or leading out of /proc/sys."""
+    for setting in context.given.settings:
+        if setting.problem is not None:
+            yield Problem(
+                (setting.written,),
+                f"{setting.where}{setting.problem}.",
+                "A key becomes a path below /proc/sys and a line of a file; this one would be another path or another line.",
+                "Write the name as sysctl -a shows it, for example net.ipv4.tcp_fin_timeout.",
+            )
+
+
+@rule("error", "proc_sys(5)", waivable=False)
+def value_type(context: Context) -> Iterator[Problem]:
+    """A value that is neither a number nor a text: a list, a dictionary, nothing, a fraction."""
+    for setting in context.given.settings:
+        raw = setting.raw
+        if setting.key is None or isinstance(raw, (bool, int, str)):
+            continue
+        kind = next((name for type_, name in _KINDS.items() if isinstance(raw, type_)), "not a number or a text")
+        example = "4096 131072 16777216" if isinstance(raw, (list, tuple)) else "1"
+        yield Problem(
+            (setting.key,),
+            f"{setting.where}The value of {setting.key} is {kind}.",
+            "The kernel takes one line of text; what a structure would become there is a guess.",
+            f'Write one number or one text, for example {setting.key}: "{example}".',
+        )
+
+
+@rule("error", "proc_sys(5)", waivable=False)
+def unsafe_value(context: Context) -> Iterator[Problem]:
+    """A text with a newline, a NUL or another control character, or a number that no sysctl is as large as."""
+    for setting in context.given.settings:
+        if setting.key is not None and setting.value is None and isinstance(setting.raw, (int, str)):
+            yield Problem(
+                (setting.key,),
+                f"{setting.where}The value of {setting.key} is not one printable line.",
+                "A newline would be another setting in the file, and the kernel stops reading at a NUL.",
+                "Write the value on one line, without control characters.",
+            )
+
+
+@rule("error", "sysctl.d(5)")
+def conflict(context: Context) -> Iterator[Problem]:
+    """One key twice with different values, perhaps in its two spellings a.b and a/b."""
+    yield from _repeated(
+        context,
+        same=False,
+        reason="The last one would win, by the accident of order.",
+        fix="Keep the line that you mean.",
+    )
+
+
+@rule("warning", "sysctl.d(5)")
+def duplicate(context: Context) -> Iterator[Problem]:
+    """One key twice with the same value, perhaps in its two spellings a.b and a/b."""
+    yield from _repeated(
+        context,
+        same=True,
+        reason="The next change will reach only one of the two lines.",
+        fix="Keep one of them.",
+    )
+
+
+def _repeated(context: Context, same: bool, reason: str, fix: str) -> Iterator[Problem]:
+    by_key: dict[str, list[Setting]] = {}
+    for setting in context.given.settings:
+        # What a glob sets is meant to be overridden.
+        if setting.key is not None and setting.glob is None:
+            by_key.setdefault(setting.key, []).append(setting)
+    for key, settings in by_key.items():
+        if len(settings) > 1 and (len({setting.value for setting in settings}) == 1) is same:
+            listed = " and ".join(f"{setting.where}{setting.written} = {setting.raw!s:.60}" for setting in settings)
+            yield Problem((key,), f"{key} is set {len(settings)} times: {listed}.", reason, fix)
+
+
+@rule("error", "Documentation/admin-guide/sysctl/net.rst")
+def unknown_key(context: Context) -> Iterator[Problem]:
+    """A key that neither the live host nor the catalogue knows, with the known name that is nearest to it.
+
+    Outside net the catalogue is not complete: there it is a warning.
+    """
+    for setting in context.given.settings:
+        key = setting.key
+        if key is None or key in context.tolerated or context.facts.has(key) or context.catalogue.find(key):
+            continue
+        if is_glob(key):
+            message = f"{setting.where}{key} matches no key that is known of this host."
+        else:
+            message = f"{setting.where}{key} is not a sysctl that the kernel has or had."
+        nearest = None if is_glob(key) else context.catalogue.nearest(key, context.facts.sysctl)
+        yield Problem(
+            (key,),
+            message,
+            "The catalogue does not hold it" + (", nor does /proc/sys here." if context.facts.has(key) is False else "."),
+            f"Did you mean {nearest}?" if nearest else "Look the name up with sysctl -a on the host.",
+            severity="error" if key.startswith("net.") else "warning",
+        )
+
+
+@rule("error", "proc_sys(5)")
+def boolean_word(context: Context) -> Iterator[Problem]:
+    """A truth value in words, or a YAML boolean, where the kernel wants 0 or 1."""
+    for setting in context.given.settings:
+        if setting.key is None or setting.value is None:
+            continue
+        number = _BOOLEANS.get(setting.value.lower())
+        parameter = context.catalogue.find(setting.key)
+        if number is not None and (isinstance(setting.raw, bool) or parameter is None or parameter.numeric):
+            yield Problem(
+                (setting.key,),
+                f"{setting.where}{setting.key} = {setting.value}: the kernel takes numbers, not words.",
+                "The write would be refused with EINVAL.",
+                f"Write {setting.key}: {number}",
+            )
+
+
+@rule("error", "proc_sys(5)")
+def not_a_number(context: Context) -> Iterator[Problem]:
+    """Something else than decimal integers for a parameter that holds such. Hexadecimal and octal read back in decimal, so that a
+    written value would not equal the live one; 010 is 8 to the kernel."""
+    for key, value, parameter in context.parameters():
+        if not parameter.numeric or value.lower() in _BOOLEANS or integers(value) is not None:
+            continue
+        comment = "#" in value or ";" in value
+        yield Problem(
+            (key,),
+            f"{key} = {value!r:.80} is not {_wanted(parameter)}.",
+            "A sysctl.d file has no comments after a value: they become a part of it."
+            if comment
+            else "The kernel would refuse it, or read it as another number than a person does.",
+            f"Write decimal digits only, for example {key} = {_example(context, key, parameter)}",
+        )
+
+
+@rule("error", "proc_sys(5)")
+def arity(context: Context) -> Iterator[Problem]:
+    """Too few or too many numbers, such as one for the triple tcp_rmem."""
+    for key, value, parameter in context.parameters():
+        numbers = integers(value) if parameter.numeric else None
+        if numbers is not None and len(numbers) != parameter.values:
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80} has {len(numbers)} {_plural(len(numbers), 'number')}; it holds {_wanted(parameter)}.",
+                "The kernel ignores what is too many, and leaves the rest as it is where there are too few.",
+                f"Write {key} = {_example(context, key, parameter)}",
+            )
+
+
+@rule("error", "proc_sys(5)")
+def out_of_range(context: Context) -> Iterator[Problem]:
+    """A number that the kernel refuses, or that does not fit its type."""
+    for key, value, parameter in context.parameters():
+        numbers = (integers(value) if parameter.numeric else None) or ()
+        if not numbers:
+            continue
+        low, high = parameter.accepted(context.facts.kernel)
+        outside = [number for number in numbers if not low <= number <= high]
+        if outside:
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80}: {outside[0]} is outside {low}..{high}{_in_unit(parameter)}.",
+                f"Kernel {context.facts.kernel.release} refuses it with EINVAL (by the catalogue).",
+                f"Write a number from {low} to {high}{_now(context, key)}.",
+            )
+
+
+@rule("warning", "Documentation/networking/ip-sysctl.rst")
+def without_meaning(context: Context) -> Iterator[Problem]:
+    """A number that the kernel accepts although only a few have a meaning, such as tcp_sack = 7."""
+    for key, value, parameter in context.parameters():
+        number = integer(value)
+        # timewait.timestamps_value has more to say of this one.
+        if number is None or parameter.sensible is None or key == "net.ipv4.tcp_timestamps":
+            continue
+        low, high = parameter.sensible[0] or 0, parameter.sensible[1]
+        limits = parameter.accepted(context.facts.kernel)
+        if high is not None and not low <= number <= high and limits[0] <= number <= limits[1]:
+            yield Problem(
+                (key,),
+                f"{key} = {number}: only {low} to {high} mean anything.",
+                f"The kernel takes it without a word. {parameter.summary}",
+                f"Write a number from {low} to {high}{_now(context, key)}.",
+            )
+
+
+@rule("error", "Documentation/networking/ip-sysctl.rst")
+def order(context: Context) -> Iterator[Problem]:
+    """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends of a range."""
+    for key, value, parameter in context.parameters():
+        numbers = integers(value) if parameter.value_names else None
+        if numbers is not None and len(numbers) == parameter.values and list(numbers) != sorted(numbers):
+            names = " <= ".join(parameter.value_names)
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80} is not in the order {names}.",
+                "The kernel refuses a port range so; of the others it checks nothing, and what then holds is the smallest."
+                if parameter.values == 2
+                else "The kernel does not check the order; the last number would limit less than the first grants.",
+                f"Write {key} = {' '.join(str(number) for number in sorted(numbers))}",
+            )
+
+
+@rule("error", "Documentation/networking/ip-sysctl.rst")
+def port_list(context: Context) -> Iterator[Problem]:
+    """Something else than ports and ranges of ports, separated by commas."""
+    for key, value, parameter in context.parameters():
+        if parameter.type != "ranges" or not key.endswith("_ports"):
+            continue
+        ports = [int(port) for port in re.findall(r"[0-9]+", value)] if _PORTS.fullmatch(value) else [-1]
+        if any(not 0 <= port <= 65535 for port in ports):
+            yield Problem(
+                (key,),
+                f"{key} = {value!r:.80} is not a list of ports.",
+                "The kernel refuses it with EINVAL.",
+                f"Write {key} = 8080,9000-9010",
+            )
+
+
+@rule("error", "sysctl.d(5)")
+def comment_in_text(context: Context) -> Iterator[Problem]:
+    """A comment after a text: the kernel takes it as a part of the name."""
+    for key, value, parameter in context.parameters():
+        if parameter.type == "text" and re.search(r"\s[#;]", value):
+            yield Problem(
+                (key,),
+                f"{key} = {value!r:.80}: the comment would be a part of the value.",
+                "A sysctl.d file has comments only on lines of their own.",
+                f"Write {key} = {value.split()[0]}",
+            )
+
+
+@rule("warning", "Documentation/networking/ip-sysctl.rst")
+def trigger(context: Context) -> Iterator[Problem]:
+    """A file that does something when it is written and holds no value, such as route.flush."""
+    for key, _value, parameter in context.parameters():
+        if parameter.type == "trigger":
+            yield Problem(
+                (key,),
+                f"{key} is a trigger, not a setting.",
+                "It acts once when written, cannot be read back, and would act again at each boot.",
+                "Leave it out; where the action is wanted, run it as a task of its own.",
+            )
+
+
+def _wanted(parameter: Parameter) -> str:
+    if parameter.values == 1:
+        return "a decimal integer"
+    names = f" ({', '.join(parameter.value_names)})" if parameter.value_names else ""
+    return f"{parameter.values} decimal integers{names}"
+
+
+def _example(context: Context, key: str, parameter: Parameter) -> str:
+    return context.now(key) or parameter.default or " ".join(["4096", "131072", "6291456", "1"][: parameter.values])
+
+
+def _now(context: Context, key: str) -> str:
+    now = context.now(key)
+    return f"; it is {now} now" if now else ""
+
+
+def _in_unit(parameter: Parameter) -> str:
+    return f" {parameter.unit}" if parameter.unit else ""
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else noun + "s"

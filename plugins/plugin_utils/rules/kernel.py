@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kernel: whether this host's kernel has the key, lets it be written, and heeds it. The live host decides, the catalogue second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Parameter, version
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
+
+_RECYCLE = "net.ipv4.tcp_tw_recycle"
+# Key prefix -> what brings it.
+_MODULES = {
+    "net.netfilter.nf_conntrack_": "nf_conntrack",
+    "net.nf_conntrack_": "nf_conntrack",
+    "net.bridge.": "br_netfilter",
+    "net.ipv4.vs.": "ip_vs",
+    "net.sctp.": "sctp",
+    "net.mpls.": "mpls_router",
+}
+
+
+def _missing(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
+    """(key, value, parameter, basis) of proposed keys that do not exist here."""
+    for key, value, parameter in context.parameters():
+        # timewait.recycle_removed has more to say of that one.
+        if key == _RECYCLE or parameter.type == "trigger":
+            continue
+        presence = context.presence(key)
+        if presence.exists is False:
+            yield key, value, parameter, presence.basis
+
+
+def _removed(context: Context, parameter: Parameter) -> bool:
+    gone = parameter.kernels.get("gone_in")
+    return gone is not None and context.facts.kernel.version >= version(gone)
+
+
+def _too_new(context: Context, parameter: Parameter) -> bool:
+    first = parameter.kernels.get("first")
+    return "not_in" in parameter.kernels and first is not None and context.facts.kernel.version < version(first)
+
+
+def _missing_in_namespace(context: Context, parameter: Parameter) -> bool:
+    return context.facts.own_network_namespace is True and parameter.in_namespace(context.facts.kernel) is False
+
+
+@rule("error", "Documentation/networking/nf_conntrack-sysctl.rst")
+def renamed(context: Context) -> Iterator[Problem]:
+    """A name of older kernels, where the kernel has it under a new one."""
+    for key, value, parameter, basis in _missing(context):
+        if parameter.renamed_to:
+            yield Problem(
+                (key,),
+                f"{key} does not exist on kernel {context.facts.kernel.release} ({basis}): the write will fail.",
+                "It has another name since long.",
+                f"Write {parameter.renamed_to} = {value:.80}",
+            )
+
+
+@rule("error", "Documentation/networking/ip-sysctl.rst")
+def removed(context: Context) -> Iterator[Problem]:
+    """A key that this kernel has no more."""
+    for key, value, parameter, basis in _missing(context):
+        if _removed(context, parameter) and not parameter.renamed_to:
+            gone = parameter.kernels["gone_in"]
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80}: kernel {context.facts.kernel.release} has no such parameter ({basis}): "
+                "the write will fail.",
+                f"It was removed; {gone} is the first kernel of the catalogue without it. {parameter.summary}".strip(),
+                "Leave the line out.",
+            )
+
+
+@rule("error", "Documentation/networking/ip-sysctl.rst")
+def not_yet_there(context: Context) -> Iterator[Problem]:
+    """A key of later kernels."""
+    for key, value, parameter, basis in _missing(context):
+        if _too_new(context, parameter) and not _removed(context, parameter):
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80}: kernel {context.facts.kernel.release} does not have it yet ({basis}): the write will fail.",
+                f"It came after {parameter.kernels['not_in']} and is there in {parameter.kernels['first']}. "
+                f"{parameter.summary}".strip(),
+                "Leave the line out for hosts of this kernel.",
+            )
+
+
+@rule("error", "vendor's kernel documentation")
+def vendor_only(context: Context) -> Iterator[Problem]:
+    """A key that only a vendor's kernel has, on a host of another or of an unknown vendor."""
+    for key, value, parameter in context.parameters():
+        if not parameter.vendor or context.presence(key).exists:
+            continue
+        if context.facts.has(key) is None and context.facts.kernel.vendor in parameter.vendor:
+            continue
+        yield Problem(
+            (key,),
+            f"{key} = {value:.80}: only kernels of {', '.join(parameter.vendor)} have it, and this host's is "
+            f"{context.facts.kernel.release} ({context.presence(key).basis}).",
+            parameter.summary,
+            "Leave the line out.",
+        )
+
+
+@rule("error", "network_namespaces(7)")
+def not_in_namespace(context: Context) -> Iterator[Problem]:
+    """A key of the whole machine, on a host that lives in a network namespace of its own (a container)."""
+    for key, value, parameter, basis in _missing(context):
+        if _missing_in_namespace(context, parameter) and not (_removed(context, parameter) or _too_new(context, parameter)):
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80}: this network namespace has no such key ({basis}): the write will fail.",
+                "On this kernel it belongs to the whole machine and shows only in the first network namespace.",
+                "Set it on the machine that carries this host, and leave it out here.",
+            )
+
+
+@rule("error", "Documentation/admin-guide/sysctl/net.rst")
+def absent(context: Context) -> Iterator[Problem]:
+    """A key that other kernels of this version have, and this host has not: a module that is not loaded, an interface that is not
+    there, a kernel that was built without."""
+    for key, value, parameter, basis in _missing(context):
+        explained = parameter.renamed_to or parameter.vendor or _missing_in_namespace(context, parameter)
+        if explained or _removed(context, parameter) or _too_new(context, parameter):
+            continue
+        reason, fix = _why_absent(key, parameter)
+        yield Problem(
+            (key,),
+            f"{key} = {value:.80}: this host (kernel {context.facts.kernel.release}) has no such key ({basis}): "
+            "the write will fail.",
+            reason,
+            fix,
+        )
+
+
+def _why_absent(key: str, parameter: Parameter) -> tuple[str, str]:
+    for prefix, module in _MODULES.items():
+        if key.startswith(prefix):
+            return (
+                f"It comes with the module {module}, which is not loaded (or not built) here.",
+                f"Load {module} at boot (/etc/modules-load.d) before the sysctls, or leave the line out.",
+            )
+    if key.startswith("net.ipv6."):
+        return "IPv6 is switched off or not built here, or the interface is missing.", "Leave the line out for this host."
+    if "*" in parameter.name:
+        interface = key.split(".")[3].replace("/", ".")
+        return (
+            f"The interface {interface} is not there.",
+            "Name an interface of this host; new ones take their values from default.",
+        )
+    return "The kernel was built without it, or its vendor took it out.", "Leave the line out for this host."
+
+
+@rule("error", "proc_sys(5)")
+def read_only(context: Context) -> Iterator[Problem]:
+    """A key that can be read and not written here."""
+    for key, value, parameter in context.parameters():
+        live = key in context.facts.sysctl_read_only
+        if not (live or parameter.read_only):
+            continue
+        if context.facts.own_network_namespace and live and not parameter.read_only:
+            reason, fix = (
+                "In this network namespace the key only shows what the machine around it has set.",
+                "Set it on the machine that carries this host, and leave it out here.",
+            )
+        else:
+            reason, fix = parameter.summary or "It reports, it does not set.", "Leave the line out."
+        basis = "read from the live host" if live else "by the catalogue"
+        yield Problem((key,), f"{key} = {value:.80}: the key cannot be written here ({basis}).", reason, fix)
+
+
+@rule("info", "Documentation/networking/ip-sysctl.rst")
+def without_effect(context: Context) -> Iterator[Problem]:
+    """A key that is still there for old scripts and that the kernel no longer heeds."""
+    for key, value, parameter in context.parameters():
+        since = parameter.no_effect
+        if since and context.facts.kernel.version >= version(since["first"]):
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80} has no effect on kernel {context.facts.kernel.release} (by the catalogue).",
+                parameter.summary,
+                "Leave the line out.",
+            )
+
+
+@rule("info", "sysctl.d(5)")
+def tolerated(context: Context) -> Iterator[Problem]:
+    """A line that begins with - (errors are to be ignored) for a key that this host has not: it is left out of the plan."""
+    for key in sorted(context.tolerated):
+        yield Problem(
+            (key,),
+            f"{key} does not exist here and is left out, as the - before it asks.",
+            "sysctl.d ignores errors on such lines.",
+            "Nothing, where that is meant.",
+        )
