@@ -62,6 +62,7 @@ docs-lint: ## Documentation of every module, plugin and role
 
 build: ## Build the collection into dist/, and try it installed in an empty directory
 	@tools/setup test
+	@$(BIN)/ansible-galaxy collection build --force --output-path dist
 	@$(PYTEST) tests/checks/test_package.py $(ARGS)
 
 lab-up: ## Bring test hosts up: LAB=nat_front, lvs_dr or plain [HOSTS=number]
