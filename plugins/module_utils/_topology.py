@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence of the host's place in the network. A host sees signs, never the whole: what has no sign is unknown, not false."""
+
+import re
+
+from . import _nat
+from ._files import read_text
+
+# Processes that speak for a role, under the name that /proc/PID/comm shows.
+ROLES = {
+    "haproxy": ("l7_proxy", "medium"),
+    "envoy": ("l7_proxy", "medium"),
+    "traefik": ("l7_proxy", "medium"),
+    "nginx": ("l7_proxy", "low"),
+    "mysqld": ("database", "medium"),
+    "mariadbd": ("database", "medium"),
+    "postgres": ("database", "medium"),
+    "mongod": ("database", "medium"),
+    "redis-server": ("database", "medium"),
+    "kubelet": ("kubernetes_node", "high"),
+    "k3s-server": ("kubernetes_node", "high"),
+    "kube-proxy": ("kubernetes_node", "high"),
+}
+_CONFIDENCE = ("low", "medium", "high")
+_KEEPALIVED = "/etc/keepalived/keepalived.conf"
+# From so many connections of one address on, somebody stands in front of the clients, or one client is very busy.
+_CROWD = 50
+
+
+class Evidence:
+    """Values, each with its confidence and what was seen where."""
+
+    def __init__(self):
+        self._found = {}
+
+    def add(self, value, confidence, fact, seen_at):
+        entry = self._found.setdefault(value, {"value": value, "confidence": confidence, "evidence": []})
+        entry["confidence"] = max(entry["confidence"], confidence, key=_CONFIDENCE.index)
+        entry["evidence"].append({"fact": fact, "seen_at": seen_at})
+
+    def best(self):
+        """The value with the highest confidence, or None."""
+        return max(self._found.values(), key=lambda entry: _CONFIDENCE.index(entry["confidence"]), default=None)
+
+    def together(self):
+        """All values as one list, with the confidence of the weakest."""
+        if not self._found:
+            return None
+        entries = list(self._found.values())
+        return {
+            "value": [entry["value"] for entry in entries],
+            "confidence": min((entry["confidence"] for entry in entries), key=_CONFIDENCE.index),
+            "evidence": [item for entry in entries for item in entry["evidence"]],
+        }
+
+
+def find(interfaces, sysctl, counters, sockets, processes):
+    """({front, role, clients_behind_nat, vips}: each with value, confidence and evidence, and only those with a sign,
+    [{what, reason}] of what could not be looked at)."""
+    front, role, nat_clients = Evidence(), Evidence(), Evidence()
+    unreadable = []
+    vips = _virtual_addresses(interfaces)
+    _real_server(front, vips, interfaces, sysctl)
+    _director(role)
+    try:
+        _translation(role, sysctl)
+    except OSError as problem:
+        unreadable.append({"what": "rules of nf_tables", "reason": problem.strerror or str(problem)})
+    for process, pid in sorted(processes.items()):
+        if process in ROLES:
+            role.add(ROLES[process][0], ROLES[process][1], "%s runs" % process, "process %d" % pid)
+    _crowds(nat_clients, counters, sockets)
+    found = {
+        "front": front.best(),
+        "role": role.together(),
+        "clients_behind_nat": nat_clients.best(),
+        "vips": vips.together(),
+    }
+    return {name: entry for name, entry in found.items() if entry}, unreadable
+
+
+def _virtual_addresses(interfaces):
+    """Addresses of a single host on a device that no cable ends in."""
+    vips = Evidence()
+    for interface in interfaces:
+        if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip"):
+            for cidr in interface["addresses"]:
+                address, _slash, prefix = cidr.partition("/")
+                if prefix == "32" and not address.startswith("127."):
+                    confidence = "low" if interface["kind"] == "dummy" else "medium"
+                    vips.add(address, confidence, "%s on %s" % (cidr, interface["name"]), "address list")
+    return vips
+
+
+def _real_server(front, vips, interfaces, sysctl):
+    for vip in (vips.together() or {"evidence": []})["evidence"]:
+        device = vip["fact"].rpartition(" ")[2]
+        if any(interface["name"] == device and interface["kind"] == "ipip" for interface in interfaces):
+            front.add("lvs_tun", "medium", vip["fact"], vip["seen_at"])
+            continue
+        for key, ignore, announce in _arp(interfaces, sysctl):
+            if ignore >= 1 and announce >= 2:
+                front.add("lvs_dr", "high", vip["fact"], vip["seen_at"])
+                front.add("lvs_dr", "high", "effective arp_ignore %d, arp_announce %d" % (ignore, announce), key)
+                break
+        else:
+            # Without the arp settings it may as well be an anycast or a router's address.
+            front.add("lvs_dr", "low", vip["fact"], vip["seen_at"])
+    for module in ("toa", "uoa"):
+        if re.search("^%s " % module, read_text("/proc/modules", 1 << 20) or "", re.MULTILINE):
+            front.add("lvs_fullnat", "medium", "module %s is loaded" % module, "/proc/modules")
+
+
+def _arp(interfaces, sysctl):
+    """Yields (key, arp_ignore, arp_announce) in force on each device that has a neighbour: the larger one of `all` and its own."""
+    for interface in interfaces:
+        if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip") or not interface["addresses"]:
+            continue
+        scope = "net.ipv4.conf.%s." % interface["name"].replace(".", "/")
+        yield (scope + "arp_*",) + tuple(
+            max(_number(sysctl.get("net.ipv4.conf.all." + name)), _number(sysctl.get(scope + name)))
+            for name in ("arp_ignore", "arp_announce")
+        )
+
+
+def _director(role):
+    methods = parse_ip_vs(read_text("/proc/net/ip_vs", 1 << 22) or "")
+    for method, count in sorted(methods.items()):
+        role.add("lvs_director", "high", "%d real servers by %s" % (count, method), "/proc/net/ip_vs")
+    for kind in sorted(set(re.findall(r"^\s*lb_kind\s+(\w+)", read_text(_KEEPALIVED) or "", re.MULTILINE))):
+        # The standby of a pair has the file as well.
+        role.add("lvs_director", "medium", "lb_kind %s" % kind, _KEEPALIVED)
+
+
+def parse_ip_vs(text):
+    """{Route: 2, ...}: real servers by the way they are reached: Masq, Route (DR), Tunnel, Local."""
+    methods = {}
+    for method in re.findall(r"^\s+->\s+[0-9A-Fa-f\[\]:]+:[0-9A-Fa-f]{4}\s+(\w+)", text, re.MULTILINE):
+        methods[method] = methods.get(method, 0) + 1
+    return methods
+
+
+def _translation(role, sysctl):
+    """Source NAT makes a gateway where the host forwards too."""
+    rules = [("/proc/net/ip_tables_names", place, count) for place, count in _nat.ip_tables().items()]
+    try:
+        rules += [("nf_tables", place, count) for place, count in _nat.nf_tables().items()]
+    finally:
+        forwards = sysctl.get("net.ipv4.ip_forward") == "1"
+        for source, (kind, table, chain), count in sorted(rules):
+            if chain == "KUBE-POSTROUTING":
+                role.add("kubernetes_node", "high", "%d %s rules" % (count, kind), "%s: %s %s" % (source, table, chain))
+            elif kind in ("masquerade", "snat", "unknown"):
+                confidence = "low" if not forwards else "medium" if kind == "unknown" else "high"
+                role.add("nat_gateway", confidence, "%d %s rules" % (count, kind), "%s: %s %s" % (source, table, chain))
+                if forwards:
+                    role.add("nat_gateway", confidence, "forwards", "net.ipv4.ip_forward")
+                tracked = sysctl.get("net.netfilter.nf_conntrack_count")
+                if _number(tracked):
+                    role.add("nat_gateway", confidence, "%s connections tracked" % tracked, "net.netfilter.nf_conntrack_count")
+
+
+def _crowds(nat_clients, counters, sockets):
+    """Signs that several clients share an address. A proxy in front looks the same, so none of them is strong."""
+    for peer in sockets.get("incoming", {}).get("top", []):
+        if peer["connections"] >= _CROWD and not peer["address"].startswith("127.") and peer["address"] != "::1":
+            fact = "%d connections from %s" % (peer["connections"], peer["address"])
+            nat_clients.add(True, "low", fact, "socket table")
+    rejects = counters.get("TcpExt", {})
+    # The check of tcp_tw_recycle only hits clients that share an address, or whose timestamps do not rise.
+    for name, confidence in (("PAWSPassive", "medium"), ("PAWSTimewait", "low")):
+        if rejects.get(name):
+            nat_clients.add(True, confidence, "TcpExt.%s is %d" % (name, rejects[name]), "/proc/net/netstat")
+
+
+def _number(text):
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return 0
