@@ -46,7 +46,7 @@ test-molecule: ## Molecule scenarios on lab hosts; one of them with SCENARIO=nam
 
 test-matrix: ## Scenario default with the oldest ansible-core and Python, and with the newest
 	@tools/setup test lab
-	@$(PYTEST) tests/checks/test_matrix.py $(ARGS)
+	@$(PYTEST) -m matrix -n0 tests/checks/test_matrix.py $(ARGS)
 
 lint: ## ruff, mypy, yamllint, ansible-lint, changelog
 	@tools/setup test

@@ -39,16 +39,26 @@ def run() -> Run:
     """Run a command with the environment's programs first, and fail with its output where it fails."""
 
     def run(
-        *command: str | pathlib.Path, cwd: pathlib.Path = ROOT, env: Mapping[str, str] | None = None
+        *command: str | pathlib.Path,
+        cwd: pathlib.Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        stderr: int = subprocess.STDOUT,
     ) -> subprocess.CompletedProcess[str]:
         merged = {**os.environ, "NO_COLOR": "1", **(env or {})}
         merged["PATH"] = f"{BIN}:{merged['PATH']}"
         words = [str(word) for word in command]
         done = subprocess.run(
-            words, cwd=cwd, env=merged, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            words,
+            cwd=cwd,
+            env=merged,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            told = done.stdout + done.stderr
+            told = done.stdout + (done.stderr or "")
             pytest.fail(f"exit code {done.returncode} from: {' '.join(words)}\n{told}", pytrace=False)
         return done
 
@@ -84,15 +94,16 @@ def version_of(python: pathlib.Path) -> tuple[int, int] | None:
 
 
 @pytest.fixture(scope="session")
-def python_of() -> Callable[[str], tuple[str, pathlib.Path]]:
-    """The interpreter for "newest" or for a version such as "3.6", or a skip that names what is missing."""
+def python_of() -> Callable[..., tuple[str, pathlib.Path]]:
+    """The first of the wanted interpreters ("3.6", or "newest") that is here, or a skip that names what is missing."""
 
-    def python_of(wanted: str) -> tuple[str, pathlib.Path]:
+    def python_of(*wanted: str) -> tuple[str, pathlib.Path]:
         found = {f"{major}.{minor}": path for (major, minor), path in interpreters().items()}
-        version = list(found)[-1] if wanted == "newest" else wanted
-        if version not in found:
-            pytest.skip(f"no Python {version} here; found {', '.join(found)}")
-        return version, found[version]
+        for version in wanted:
+            named = list(found)[-1] if version == "newest" else version
+            if named in found:
+                return named, found[named]
+        pytest.skip(f"no Python {' or '.join(wanted)} here; found {', '.join(found)}")
 
     return python_of
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from subprocess import PIPE
 
 import pytest
 
@@ -49,13 +50,13 @@ def test_every_plugin_is_documented(run, installed, root):
             if not path.stem.startswith("_")
         ]
         if names:
-            documented = json.loads(run("ansible-doc", "--json", "--type", kind, *names, **installed).stdout)
+            documented = json.loads(run("ansible-doc", "--json", "--type", kind, *names, **installed, stderr=PIPE).stdout)
             assert sorted(documented) == names
 
 
 def test_every_role_is_documented(run, installed, root):
     names = [f"nettune.kernel.{path.name}" for path in sorted((root / "roles").iterdir())]
-    documented = json.loads(run("ansible-doc", "--json", "--type", "role", *names, **installed).stdout)
+    documented = json.loads(run("ansible-doc", "--json", "--type", "role", *names, **installed, stderr=PIPE).stdout)
     assert sorted(documented) == names
     assert all(documented[name]["entry_points"] for name in names)
 

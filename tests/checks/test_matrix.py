@@ -1,0 +1,25 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ends of what is supported: the oldest ansible-core with the oldest host Python, and the newest of both."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.matrix
+
+
+def test_oldest(run, root, python_of, molecule):
+    """ansible-core 2.16 is the last that manages hosts with Python 3.6, which EL7 and EL8 have."""
+    _version, of_host = python_of("3.6")
+    _version, of_controller = python_of("3.12", "3.11", "3.10")
+    run("tools/setup", "core-2.16", ".venv-core-2.16", of_controller)
+    molecule("default", root / ".venv-core-2.16" / "bin", {"NETTUNE_LAB_PYTHON": str(of_host)})
+
+
+def test_newest(run, root, python_of, molecule):
+    version, newest = python_of("newest")
+    run("tools/setup", "test", f".venv-{version}", newest)
+    molecule("default", root / f".venv-{version}" / "bin", {"NETTUNE_LAB_PYTHON": str(newest)})
