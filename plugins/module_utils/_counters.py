@@ -92,8 +92,14 @@ def flatten(counters, names=WATCHED):
 
 
 def boot_id():
+    """Changes with every start of the host: the kernel's boot id, and when process 1 began, for a container that starts anew on a running kernel."""
     with open("/proc/sys/kernel/random/boot_id") as stream:
-        return stream.read().strip()
+        kernel = stream.read().strip()
+    try:
+        with open("/proc/1/stat") as stream:
+            return "%s.%s" % (kernel, stream.read().rpartition(")")[2].split()[19])
+    except OSError:  # Hidden from people who are not root.
+        return kernel
 
 
 def now():

@@ -15,11 +15,12 @@ import time
 from . import _guard_process
 from ._counters import now, sample
 from ._evidence import exceeds, increments, opens, per_thousand, timestamp_rejects
-from ._state import Busy, State, try_flock
-from ._trial import Trials
+from ._state import Busy, State, StateError, try_flock
+from ._trial import PENDING, Trials
 
-# A day of samples at one a second would be 30 MB; the oldest half is dropped at this size.
+# Some hours at one sample a second; at this size the oldest half is dropped.
 _SAMPLES_BYTES = 4 * 1024 * 1024
+_RESTART_SECONDS = 0.2
 
 
 class Guard:
@@ -28,36 +29,73 @@ class Guard:
     def __init__(self, trials, trial_id):
         self.trials = trials
         self.trial_id = trial_id
+        self.record = None  # The journal as last read; what is needed to put everything back, should it get lost.
         self.baseline = []  # Samples before the first write.
         self.first = None  # The sample that the trial is measured from.
         self.last = None
+        self._seen = None
 
     def step(self):
         """One look. Returns False when the trial is over."""
-        record = self.trials.pending()
-        if record is None or record["id"] != self.trial_id:
+        try:
+            if not self._read():
+                return False
+            self.last = sample()
+            self._store()
+            return not self._act()
+        except Busy:
+            return True  # Somebody is confirming or rolling back right now: look again.
+        except (StateError, OSError):
+            return True  # No room for the journal, say. Nothing is decided by that: look again.
+
+    def resume(self):
+        """Goes on where a guard that died left off: the time before the trial is in its samples."""
+        self.baseline = [entry for entry in read_samples(self.trials.state) if entry["phase"] == "armed"]
+
+    def _read(self):
+        """Whether the trial still goes on. A journal that was lost or damaged is no end of it."""
+        seen = self.trials.state.signature(PENDING)
+        if seen is not None and seen == self._seen:
+            return True
+        try:
+            record = self.trials.pending()
+        except StateError:
+            record = None
+        if record is not None and record["id"] == self.trial_id:
+            self.record = record
+            self._seen = seen
+            return True
+        if self.record is None or record is not None or any(entry["id"] == self.trial_id for entry in self.trials.history()):
             return False
-        self.last = sample()
-        self._store(record["phase"])
-        if record["phase"] == "armed":
+        self.trials.state.prepare()
+        self.trials.state.write(PENDING, self.record)
+        with self.trials.state.locked(wait_seconds=0.5):
+            self.trials.revert(self.record, "its journal was lost or damaged")
+        return False
+
+    def _act(self):
+        """Whether the trial is over now."""
+        phase = self.record["phase"]
+        if phase == "armed":
             self.baseline.append(self.last)
         elif self.first is None:
             # The last one before the writing: what happens during the write counts.
             self.first = self.baseline[-1] if self.baseline else self.last
-        if record["phase"] != "on_trial":
-            return not self._finish_if_abandoned()
-        reason = self._judge(record)
+        if phase != "on_trial":
+            # A phase that lasts only as long as its owner holds the lock. Where the lock is free, the owner died.
+            with self.trials.state.locked(wait_seconds=0):
+                return self.trials.recover() is not None
+        reason = self._judge()
         if reason:
-            return not self._roll_back(reason, by_evidence=True)
-        if now() >= record["deadline"]:
-            return not self._roll_back("nobody confirmed it in time", by_evidence=False)
-        return True
+            return self._roll_back(reason, by_evidence=True)
+        if now() >= self.record["deadline"]:
+            return self._roll_back("nobody confirmed it in time", by_evidence=False)
+        return False
 
-    def _judge(self, record):
-        limits = record["guard"]
-        if not limits["enabled"]:
-            return None
-        rise = increments(self.first, self.last)
+    def _judge(self):
+        """The evidence against the set, as a sentence; None where there is none."""
+        limits = self.record["guard"]
+        rise = increments(self.first, self.last) if limits["enabled"] else None
         if rise is None:
             return None
         before = (increments(self.baseline[0], self.baseline[-1]) if self.baseline else None) or {}
@@ -70,42 +108,27 @@ class Guard:
         )
 
     def _roll_back(self, reason, by_evidence):
-        """Whether the trial is over now."""
-        try:
-            with self.trials.state.locked(wait_seconds=0.5):
-                record = self.trials.pending()
-                if record is None or record["id"] != self.trial_id:
-                    return True
-                if record["phase"] != "on_trial":
-                    return False
-                self.trials.revert(record, reason, by_evidence)
+        with self.trials.state.locked(wait_seconds=0.5):
+            record = self.trials.pending()
+            if record is None or record["id"] != self.trial_id:
                 return True
-        except Busy:
-            return False  # Somebody is confirming or rolling back right now: look again.
+            if record["phase"] != "on_trial":
+                return False
+            self.trials.revert(record, reason, by_evidence)
+            return True
 
-    def _finish_if_abandoned(self):
-        """A phase that only lasts while its owner holds the lock, and the lock is free: the owner died."""
-        try:
-            with self.trials.state.locked(wait_seconds=0):
-                return self.trials.recover() is not None
-        except Busy:
-            return False
-
-    def resume(self):
-        """Goes on where a guard that died left off: the time before the trial is in its samples."""
-        self.baseline = [entry for entry in read_samples(self.trials.state) if entry["phase"] == "armed"]
-
-    def _store(self, phase):
+    def _store(self):
         path = self.trials.state.path(_guard_process.SAMPLES)
-        with open(path, "a") as stream:
-            stream.write(json.dumps(dict(self.last, phase=phase), sort_keys=True) + "\n")
-            size = stream.tell()
-        if size > _SAMPLES_BYTES:
-            with open(path) as stream:
-                lines = stream.readlines()
-            with open(path + ".cut", "w") as stream:
-                stream.writelines(lines[len(lines) // 2:])
-            os.rename(path + ".cut", path)
+        with contextlib.suppress(OSError):
+            with open(path, "a") as stream:
+                stream.write(json.dumps(dict(self.last, phase=self.record["phase"]), sort_keys=True) + "\n")
+                size = stream.tell()
+            if size > _SAMPLES_BYTES:
+                with open(path) as stream:
+                    lines = stream.readlines()
+                with open(path + ".cut", "w") as stream:
+                    stream.writelines(lines[len(lines) // 2:])
+                os.rename(path + ".cut", path)
 
 
 def read_samples(state):
@@ -120,11 +143,25 @@ def read_samples(state):
 
 
 def main(arguments):
-    folder, trial_id = arguments
+    how, folder, trial_id = arguments
     # The end of the session is not ours; the wake-up call is for sigtimedwait.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    state = State(folder)
+    return {"watch": watch, "supervise": supervise}[how](State(folder), trial_id)
+
+
+def supervise(state, trial_id):
+    """Where no systemd restarts a guard that was killed, this does."""
+    while True:
+        guard = os.fork()
+        if guard == 0:
+            return watch(state, trial_id)
+        if os.waitpid(guard, 0)[1] == 0:
+            return 0
+        time.sleep(_RESTART_SECONDS)
+
+
+def watch(state, trial_id):
     lock = _take_watch(state)
     if lock is None:
         return 0  # Another guard is on duty.

@@ -25,7 +25,7 @@ SAMPLES = "samples.jsonl"
 UNIT = "nettune-guard.service"
 # What the guard is made of. The same files that ran as part of the module.
 MODULES = (
-    "_counters", "_enforce", "_evidence", "_guard", "_guard_process", "_procfs", "_state", "_sysctl_d", "_sysctl_file", "_sysctl_key", "_trial",
+    "_counters", "_enforce", "_evidence", "_guard", "_guard_process", "_log", "_procfs", "_state", "_sysctl_d", "_sysctl_file", "_sysctl_key", "_trial",
 )
 _MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
 _START_SECONDS = 10.0
@@ -39,13 +39,16 @@ class GuardError(Exception):
 def start(state, trial_id, baseline_seconds):
     """Starts the guard for the pending trial and hears from it. Raises GuardError."""
     _install(state)
-    command = [sys.executable, "-I", "-S", state.path(ARCHIVE), state.folder, trial_id]
+    command = [sys.executable, "-I", "-S", state.path(ARCHIVE)]
     if os.path.isdir("/run/systemd/system"):
-        _start_service(command)
+        _start_service(command + ["watch", state.folder, trial_id])
     else:
         # A session of its own: the end of the SSH session does not reach it.
         with open(os.devnull, "r+b") as null:
-            subprocess.Popen(command, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/", env={})
+            subprocess.Popen(
+                command + ["supervise", state.folder, trial_id],
+                stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/", env={},
+            )
     give_up = time.monotonic() + _START_SECONDS + baseline_seconds
     while time.monotonic() < give_up:
         with contextlib.suppress(ValueError):

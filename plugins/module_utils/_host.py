@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the host is: kernel, memory, processors, what runs it."""
 
+import contextlib
 import os
 import re
 
 from ._counters import boot_id, now
 from ._files import read_text
 
-# The kernel function that gives every connection its own timestamp offset; before it the offset is one per pair of addresses.
+# The kernel function that gives every connection its own timestamp offset. Before it a pair of addresses shared one.
 _OFFSET_PER_TUPLE = b" secure_tcp_seq_and_ts_off\n"
 # Sysctls that only the initial network namespace has, from the oldest kernel to the newest.
 _INITIAL_ONLY = ("net.core.netdev_max_backlog", "net.core.dev_weight")
@@ -37,7 +38,7 @@ def kernel():
 
 
 def timestamp_offset_per_tuple(path="/proc/kallsyms"):
-    """True or False, or None where the kernel hides its symbols. Tens of milliseconds: the file has 100,000 lines and more."""
+    """True or False, or None where the kernel hides its symbols. Takes tens of milliseconds: the file is long."""
     try:
         with open(path, "rb", buffering=0) as stream:
             seen = b""
@@ -67,10 +68,8 @@ def hardware():
 
 def uptime():
     facts = {"uptime_seconds": round(now(), 3)}
-    try:
+    with contextlib.suppress(OSError):
         facts["boot_id"] = boot_id()
-    except OSError:
-        pass
     return facts
 
 

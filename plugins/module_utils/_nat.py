@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether this host translates addresses: rules of nf_tables, and of the old ip_tables where their NAT table is loaded."""
+"""Whether this host translates addresses: rules of nf_tables, and of ip_tables where its NAT table is loaded."""
 
 import os
 import re
@@ -16,6 +16,8 @@ _GET_RULE = 10 << 8 | 7  # subsystem nf_tables, NFT_MSG_GETRULE
 _FAMILY = struct.Struct("=BBH")
 _TABLE, _CHAIN = 1, 2
 _SECONDS = 3
+# What hides clients behind an address. unknown: a table whose rules could not be listed.
+SOURCE = ("masquerade", "snat", "unknown")
 # A rule that has one of these translates. An expression's name is an attribute of type 1: length, type, name, NUL.
 _EXPRESSIONS = {
     "masquerade": struct.pack("=HH", 9, 1) + b"masq\0",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dumps over a netlink socket: addresses, links, sockets and packet filter rules without starting a process for each."""
+"""Dumps over a netlink socket: addresses, links, sockets and packet filter rules without starting a process."""
 
 import socket
 import struct

@@ -9,7 +9,7 @@ from ._files import read_text
 
 
 def names(wanted):
-    """{name: pid} of those wanted names that run in this network namespace; a container with its own has its own sysctls."""
+    """{name: pid} of the wanted names that run in this network namespace: others have sysctls of their own."""
     found = {}
     here = _namespace("self")
     for pid in filter(str.isdigit, os.listdir("/proc")):

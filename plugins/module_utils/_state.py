@@ -24,11 +24,9 @@ class Busy(StateError):
 
 def write_atomically(path, data, mode=0o600, owner=None):
     """The file holds either its old bytes or the new ones, whatever happens. owner: (uid, gid)."""
-    folder = os.path.dirname(path)
-    temporary = os.path.join(folder, ".%s.%d.nettune" % (os.path.basename(path), os.getpid()))
+    temporary = temporary_of(path)
     # O_EXCL: a link that was planted there is not followed.
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
+    remove(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -46,11 +44,18 @@ def write_atomically(path, data, mode=0o600, owner=None):
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_folder(folder)
+    sync_folder(os.path.dirname(path))
+
+
+def temporary_of(path):
+    """Where the new bytes wait until they are complete: one name a file, so that whoever comes after a crash finds and removes it."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, ".%s.nettune-new" % name)
 
 
 def remove(path):
-    with contextlib.suppress(FileNotFoundError):
+    # Asked first: a read-only file system refuses to unlink even what is not there.
+    if os.path.lexists(path):
         os.unlink(path)
         sync_folder(os.path.dirname(path))
 
@@ -133,7 +138,18 @@ class State:
             )
 
     def write(self, name, document):
-        write_atomically(self.path(name), json.dumps(document, sort_keys=True).encode("utf-8"))
+        try:
+            write_atomically(self.path(name), json.dumps(document, sort_keys=True).encode("utf-8"))
+        except OSError as problem:
+            raise StateError("cannot write %s: %s" % (self.path(name), problem.strerror))
+
+    def signature(self, name):
+        """Changes whenever the document is replaced; None where there is none."""
+        try:
+            found = os.stat(self.path(name))
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def remove(self, name):
         remove(self.path(name))

@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 
-from ._state import remove, write_atomically
+from ._state import remove, temporary_of, write_atomically
 from ._sysctl_d import parse
 
 FOLDER = "/etc/sysctl.d"
@@ -83,15 +83,11 @@ def restore(path, shot):
         write_atomically(path, base64.b64decode(shot["bytes"]), shot["mode"], tuple(shot["owner"]))
 
 
-def write_run(path, content):
-    """The pending trial's file; returns whether the folder had to be made."""
-    made = not os.path.isdir(RUN_FOLDER)
-    write(run_path(path), content)
-    return made
-
-
-def remove_run(path, folder_too):
-    remove(run_path(path))
+def clean_up(path, folder_too):
+    """Removes the pending trial's file, and what a crash left half written."""
+    for leftover in (run_path(path), temporary_of(run_path(path)), temporary_of(path)):
+        with contextlib.suppress(OSError):
+            remove(leftover)
     if folder_too:
         with contextlib.suppress(OSError):
             os.rmdir(RUN_FOLDER)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evidence of the host's place in the network. A host sees signs, never the whole: what has no sign is unknown, not false."""
+"""Evidence of the host's place in the network. A host sees signs, never the whole: without a sign it is unknown."""
 
 import re
 
@@ -39,6 +39,9 @@ class Evidence:
         entry = self._found.setdefault(value, {"value": value, "confidence": confidence, "evidence": []})
         entry["confidence"] = max(entry["confidence"], confidence, key=_CONFIDENCE.index)
         entry["evidence"].append({"fact": fact, "seen_at": seen_at})
+
+    def has(self, value):
+        return value in self._found
 
     def best(self):
         """The value with the highest confidence, or None."""
@@ -114,15 +117,16 @@ def _real_server(front, vips, interfaces, sysctl):
 
 
 def _arp(interfaces, sysctl):
-    """Yields (key, arp_ignore, arp_announce) in force on each device that has a neighbour: the larger one of `all` and its own."""
+    """Yields (key, arp_ignore, arp_announce) in force on each device with neighbours: the larger of all and its own."""
     for interface in interfaces:
         if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip") or not interface["addresses"]:
             continue
         scope = "net.ipv4.conf.%s." % interface["name"].replace(".", "/")
-        yield (scope + "arp_*",) + tuple(
+        ignore, announce = (
             max(_number(sysctl.get("net.ipv4.conf.all." + name)), _number(sysctl.get(scope + name)))
             for name in ("arp_ignore", "arp_announce")
         )
+        yield scope + "arp_*", ignore, announce
 
 
 def _director(role):
@@ -144,22 +148,24 @@ def parse_ip_vs(text):
 
 def _translation(role, sysctl):
     """Source NAT makes a gateway where the host forwards too."""
-    rules = [("/proc/net/ip_tables_names", place, count) for place, count in _nat.ip_tables().items()]
+    rules = [("ip_tables", place, count) for place, count in _nat.ip_tables().items()]
     try:
         rules += [("nf_tables", place, count) for place, count in _nat.nf_tables().items()]
     finally:
         forwards = sysctl.get("net.ipv4.ip_forward") == "1"
+        tracked = sysctl.get("net.netfilter.nf_conntrack_count")
         for source, (kind, table, chain), count in sorted(rules):
+            fact = "%d %s rules" % (count, kind) if count else "the table is loaded"
+            seen_at = "%s: %s %s" % (source, table, chain)
             if chain == "KUBE-POSTROUTING":
-                role.add("kubernetes_node", "high", "%d %s rules" % (count, kind), "%s: %s %s" % (source, table, chain))
-            elif kind in ("masquerade", "snat", "unknown"):
-                confidence = "low" if not forwards else "medium" if kind == "unknown" else "high"
-                role.add("nat_gateway", confidence, "%d %s rules" % (count, kind), "%s: %s %s" % (source, table, chain))
-                if forwards:
-                    role.add("nat_gateway", confidence, "forwards", "net.ipv4.ip_forward")
-                tracked = sysctl.get("net.netfilter.nf_conntrack_count")
-                if _number(tracked):
-                    role.add("nat_gateway", confidence, "%s connections tracked" % tracked, "net.netfilter.nf_conntrack_count")
+                role.add("kubernetes_node", "high", fact, seen_at)
+            elif kind in _nat.SOURCE:
+                role.add("nat_gateway", "high" if forwards and count else "low", fact, seen_at)
+        if role.has("nat_gateway"):
+            if forwards:
+                role.add("nat_gateway", "low", "forwards", "net.ipv4.ip_forward")
+            if _number(tracked):
+                role.add("nat_gateway", "low", "%s connections tracked" % tracked, "net.netfilter.nf_conntrack_count")
 
 
 def _crowds(nat_clients, counters, sockets):

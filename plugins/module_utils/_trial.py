@@ -12,6 +12,7 @@ The record is on disk before anything happens that it describes, so whoever find
 finishes it: see recover(). The rename of the file into /etc/sysctl.d is the point of no return: before it a host is old, behind it new.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,8 +23,9 @@ import uuid
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
 from ._enforce import Refused, enforce
+from ._log import log
 from ._procfs import normalise, path_of, read_tree, read_value
-from ._state import State
+from ._state import State, StateError
 from ._sysctl_key import InvalidKey, canonical
 
 PENDING = "trial.json"
@@ -179,12 +181,13 @@ class Trials:
                 self.state.write(PENDING, record)
                 enforce(record["applied"])
                 record["side_effects"] = _side_effects(tree, record["applied"])
-                _sysctl_file.write_run(path, content)
+                _sysctl_file.write(_sysctl_file.run_path(path), content)
                 record["phase"] = "on_trial"
                 self.state.write(PENDING, record)
-            except (Refused, _guard_process.GuardError, OSError) as problem:
+            except (Refused, StateError, _guard_process.GuardError, OSError) as problem:
                 self.revert(record, "could not be applied: %s" % problem)
                 raise TrialError("%s. Everything was put back" % problem)
+            log("rollout %s is on trial: %s; rolled back at %s unless confirmed" % (rollout_id, _listed(values), _clock(record["deadline_epoch"])))
             return record
 
     def confirm(self, rollout_id):
@@ -266,11 +269,12 @@ class Trials:
     def revert(self, record, reason, by_evidence=False):
         """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
         record.update(phase="restoring", reason=reason)
-        self.state.write(PENDING, record)
+        # A full disk must not keep the old values away; whoever looks next then finds them restored already.
+        with contextlib.suppress(StateError):
+            self.state.write(PENDING, record)
         before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
         after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
         foreign = _restore(before, after)
-        _sysctl_file.remove_run(record["path"], record["run_folder_made"])
         return self._end(record, "rolled_back", reason, by_evidence, foreign)
 
     def _undo(self, record, reason):
@@ -297,7 +301,6 @@ class Trials:
         originals = {key: pair["before"] for key, pair in values.items()}
         originals.update(self.originals())
         self.state.write(ORIGINALS, originals)
-        _sysctl_file.remove_run(record["path"], record["run_folder_made"])
         return self._end(record, "confirmed", "confirmed")
 
     def _end(self, record, state, reason, by_evidence=False, foreign=()):
@@ -312,10 +315,12 @@ class Trials:
             "ended": time.time(),
             "drift": list(foreign),
         }
+        _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
         self.state.write(HISTORY, ([outcome] + history)[:KEEP_HISTORY])
         self.state.remove(PENDING)
+        log("rollout %s is %s: %s; %s" % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"])))
         _guard_process.dismiss(self.state)
         return outcome
 
@@ -391,6 +396,10 @@ def _writable(key):
         return bool(os.stat(path_of(key)).st_mode & 0o222)
     except OSError:
         return False
+
+
+def _listed(values):
+    return ", ".join("%s=%s" % item for item in sorted(values.items()))
 
 
 def _who():

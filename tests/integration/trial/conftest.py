@@ -53,7 +53,7 @@ class Host:
         """Guard processes and files outside of the state folder's memory."""
         processes = self.namespace.run(["ps", "-eo", "args"]).stdout
         files = self.namespace.run(["find", "/run/sysctl.d", "/var/lib/nettune", "/etc/sysctl.d", "-type", "f"], check=False).stdout
-        words = ("guard.pyz", "guard.json", "trial.json", "/run/sysctl.d/", "/.")
+        words = ("guard.pyz", "/guard.json", "/trial.json", "/run/sysctl.d/", "/etc/sysctl.d/.")
         return [line for line in (processes + files).splitlines() if any(word in line for word in words)]
 
     def wait_until_over(self, seconds: float = 10) -> dict[str, Any]:

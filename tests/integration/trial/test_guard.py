@@ -113,10 +113,24 @@ def test_the_time_before_is_sampled_before_the_first_write(host: Any) -> None:
 
 def test_the_guard_takes_no_part_of_the_session_with_it(host: Any) -> None:
     host.trial("started")
-    pid = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.strip()
-    links = host.namespace.run(["sh", "-c", f"readlink /proc/{pid}/cwd /proc/{pid}/fd/*; ps -o sid= -p {pid}"]).stdout.split()
-    assert links[:4] == ["/", "/dev/null", "/dev/null", "/dev/null"]
-    assert links[-1] == pid
+    supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    for pid in (supervisor, guard):
+        links = host.namespace.run(["sh", "-c", f"readlink /proc/{pid}/cwd /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2"]).stdout
+        assert links.split() == ["/", "/dev/null", "/dev/null", "/dev/null"]
+        assert host.namespace.run(["ps", "-o", "sid=", "-p", pid]).stdout.strip() == supervisor
+
+
+def test_a_killed_guard_comes_back_with_the_same_deadline_and_the_same_time_before(host: Any) -> None:
+    host.trial("started", confirm_within=6, guard={"baseline_seconds": 2})
+    began = time.monotonic()
+    for _attempt in range(3):
+        supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+        host.namespace.run(["kill", "-KILL", guard])
+        host.namespace.wait_for(["sh", "-c", f"pgrep -P {supervisor} | grep -qvx {guard}"])
+    armed = [sample for sample in host.info(samples=100)["samples"] if sample["phase"] == "armed"]
+    assert len(armed) >= 2
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+    assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGUSR1])

@@ -29,17 +29,18 @@ def counted(function, after):
     def call(*args, **kwargs):
         global count
         count += 1
-        if count == fatal and not after:
+        mine = count
+        if mine == fatal and not after:
             os.kill(os.getpid(), signal.SIGKILL)
         result = function(*args, **kwargs)
-        if count == fatal and after:
+        if mine == fatal and after:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     return call
 
 after = sys.argv[4] == "after"
 for owner, name in ((_state.State, "write"), (_state.State, "remove"), (_enforce, "write_value"), (_sysctl_file, "write_atomically"),
-                    (_sysctl_file, "remove"), (_trial._guard_process, "start")):
+                    (os, "rename"), (_sysctl_file, "remove"), (_trial._guard_process, "start")):
     setattr(owner, name, counted(getattr(owner, name), after))
 getattr(_trial.Trials(), step)(**arguments)
 print(count)

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may happen to the host's files during a trial. The host ends old or new, and says why."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+STATE = "/var/lib/nettune"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (f"rm {STATE}/trial.json", "journal was lost"),
+        (f"rm -rf {STATE}", "journal was lost"),
+        (f"truncate -s 100 {STATE}/trial.json", "journal was lost or damaged"),
+        (f"echo garbage >{STATE}/trial.json", "journal was lost or damaged"),
+    ],
+)
+def test_a_lost_or_damaged_journal_ends_the_trial_with_the_old_values(host: Any, damage: str, reason: str) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.namespace.run(["sh", "-c", damage])
+    deadline = time.monotonic() + 5
+    while host.namespace.run(["pgrep", "-f", "guard.pyz"], check=False).returncode == 0:
+        assert time.monotonic() < deadline, "the guard goes on"
+        time.sleep(0.05)
+    assert host.whole() == before
+    assert reason in host.info()["history"][0]["reason"]
+    assert host.trial("started", rollout_id="r2")["changed"]
+
+
+def test_a_full_disk_before_the_start_changes_nothing(host: Any) -> None:
+    host.namespace.run(["sh", "-c", f"mkdir -m 700 {STATE} && mount -t tmpfs -o size=16k,mode=700 small {STATE}"])
+    before = host.whole()
+    answer = host.trial("started")
+    assert answer["failed"]
+    assert "No space left on device" in answer["msg"]
+    assert host.whole() == before
+
+
+def test_a_disk_that_fills_up_during_the_trial_does_not_keep_the_old_values_away(host: Any) -> None:
+    host.namespace.run(["sh", "-c", f"mkdir -m 700 {STATE} && mount -t tmpfs -o size=1m,mode=700 small {STATE}"])
+    before = host.whole()
+    host.trial("started", confirm_within=5)
+    host.namespace.run(["sh", "-c", f"cat /dev/zero >{STATE}/filler"], check=False)
+    deadline = time.monotonic() + 10
+    while host.whole() != before:
+        assert time.monotonic() < deadline, "the values did not come back"
+        time.sleep(0.2)
+    host.namespace.run(["rm", f"{STATE}/filler"])
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+@pytest.mark.parametrize("folder", ["/etc/sysctl.d", "/etc"])
+def test_where_etc_is_read_only_nothing_is_confirmed(host: Any, folder: str) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.namespace.run(["sh", "-c", f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}"])
+    answer = host.trial("confirmed")
+    assert answer["failed"]
+    assert "Read-only file system" in answer["msg"]
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+def test_where_proc_sys_is_read_only_nothing_is_started(host: Any) -> None:
+    host.namespace.run(["sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"])
+    before = host.whole()
+    answer = host.trial("started")
+    assert answer["failed"]
+    assert "Read-only file system" in answer["msg"]
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+def test_a_link_planted_in_place_of_the_state_is_refused(host: Any) -> None:
+    host.namespace.run(["sh", "-c", f"mkdir /run/elsewhere && ln -s /run/elsewhere {STATE}"])
+    answer = host.trial("started")
+    assert answer["failed"]
+    assert "is not a folder" in answer["msg"]
+    assert host.namespace.run(["ls", "-A", "/run/elsewhere"]).stdout == ""
+
+
+def test_a_link_planted_in_place_of_the_file_is_refused(host: Any) -> None:
+    host.namespace.run(["ln", "-s", "/etc/hosts", "/etc/sysctl.d/90-nettune.conf"])
+    before = host.whole()
+    answer = host.trial("started")
+    assert answer["failed"]
+    assert "not a plain file" in answer["msg"]
+    assert host.whole() == before
+
+
+def test_an_interface_that_leaves_takes_its_key_and_nothing_else(host: Any) -> None:
+    host.namespace.run(["ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1"])
+    host.trial("started", sysctl={"net.ipv4.conf.gone0.rp_filter": "1", "net.ipv4.tcp_fin_timeout": "20"})
+    host.namespace.run(["ip", "link", "del", "gone0"])
+    answer = host.trial("rolled_back")
+    assert [entry["key"] for entry in answer["drift"]] == ["net.ipv4.conf.gone0.rp_filter"]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "60"
