@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import FAIL_ON, UnusableRequest, review, validate
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import UnusableRequest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import FAIL_ON, review, validate
 
 _ARGUMENTS = ("sysctl", "sysctl_conf", "facts", "topology", "waivers", "reasons", "file", "fail_on")
 

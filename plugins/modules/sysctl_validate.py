@@ -8,10 +8,12 @@ short_description: Judge a set of network sysctls for a host before anything is 
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Resolves a sysctl set for one host into a plan (value now, value proposed, value after the next boot) and says what an expert
+  - Resolves a sysctl set for one host into a plan (value now, value proposed, value after the next boot) and says
+    what an expert
     would say of it, for this kernel, this memory, these listeners and this topology.
   - Works from facts alone, on the controller. Nothing on the host is read or changed.
-  - A fact that is missing is unknown, never false. The live host decides whether a key exists; where it was not read, the
+  - A fact that is missing is unknown, never false. The live host decides whether a key exists; where it was not
+    read, the
     catalogue of kernel versions does, and the finding says so.
 options:
   sysctl:
@@ -31,7 +33,8 @@ options:
     type: dict
   topology:
     description:
-      - What brings clients to the host and what it is for, as its owner declares it. What is left out is taken from detected facts.
+      - What brings clients to the host and what it is for, as its owner declares it. What is left out is taken
+        from detected facts.
       - A declaration is never overruled; where evidence speaks against it, that is a finding.
     type: dict
     suboptions:
@@ -54,7 +57,8 @@ options:
         elements: str
   waivers:
     description:
-      - Findings that are accepted, with the reason. A waiver that is expired, or that covers nothing, is a finding itself.
+      - Findings that are accepted, with the reason. A waiver that is expired, or that covers nothing, is a
+        finding itself.
     type: list
     elements: dict
     suboptions:
@@ -135,7 +139,9 @@ findings:
       description: Id of the rule, family.name.
       type: str
     severity:
-      description: V(error), will break or will not apply; V(warning), probably not wanted; V(info), no effect, or folklore.
+      description:
+        - V(error), will break or will not apply; V(warning), probably not wanted; V(info), no effect, or
+          folklore.
       type: str
     keys:
       description: The keys that it is about.
@@ -155,7 +161,7 @@ findings:
       type: list
       elements: str
 waived:
-  description: Findings that a waiver covers, each with C(waiver) (its C(reason) and C(expires)).
+  description: Findings that a waiver covers, each with C(waiver), its reason, and C(expires), a day or V(null).
   returned: when the arguments can be understood, also when the task fails
   type: list
   elements: dict

@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who sets a key at the next boot: the files of sysctl.d(5) in the order of systemd-sysctl, or of procps where that runs.
+"""Who sets a key at the next boot: the files of sysctl.d(5) in the order of systemd-sysctl, or of procps where that
+runs.
 
-Both take the first of /etc, /run, /usr/local/lib, /usr/lib (and /lib) that holds a file of a name, go through the names in order,
-and let a later assignment win. A glob sets only what no file names by itself. They differ about /etc/sysctl.conf: procps reads
-it last, systemd-sysctl only where a link in sysctl.d leads to it.
+Both take the first of /etc, /run, /usr/local/lib, /usr/lib (and /lib) that holds a file of a name, go through the names
+in order, and let a later assignment win. A glob sets only what no file names by itself. They differ about
+/etc/sysctl.conf: procps reads it last, systemd-sysctl only where a link in sysctl.d leads to it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ansible_collections.nettune.kernel.plugins.module_utils import _sysctl_d
 from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import SysctlFile
-from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import is_glob, matches_glob
+from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import is_glob, matches_glob, read_lines
 
 DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 SYSCTL_CONF = "/etc/sysctl.conf"
@@ -33,8 +33,10 @@ class BootOrder:
         self._explicit: dict[str, Assignment | None] = {}
         self._globs: dict[str, Assignment | None] = {}
         for file in in_force(files, procps):
-            for entry in _sysctl_d.parse(file.text)[0]:
-                assignment = None if entry.value is None else Assignment(file.path, entry.line, " ".join(entry.value.split()))
+            for entry in read_lines(file.text)[0]:
+                assignment = (
+                    None if entry.value is None else Assignment(file.path, entry.line, " ".join(entry.value.split()))
+                )
                 table = self._globs if is_glob(entry.key) else self._explicit
                 # Again at the end: where two globs match a key, the later one is written last.
                 table.pop(entry.key, None)

@@ -89,9 +89,9 @@ class Context:
         if live is not None:
             return Presence(live, "read from the live host")
         parameter = self.catalogue.find(key)
-        kernel = self.facts.kernel
         return Presence(
-            parameter.exists(kernel) if parameter else None, f"by the catalogue, for kernel {kernel.release}; not read live"
+            parameter.exists(self.facts.kernel) if parameter else None,
+            "by the catalogue; not read live",
         )
 
 

@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's facts (`ansible_facts.nettune`), read leniently: what is missing or has another shape is unknown, never false."""
+"""A host's facts (`ansible_facts.nettune`), read leniently: what is missing or has another shape is unknown, never
+false.
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+
 class UnusableRequest(ValueError):
-    """What was asked makes no sense, whatever the set says; the message is a sentence for people, without its full stop."""
+    """What was asked makes no sense, whatever the set says; the message is a sentence for people, without its full
+    stop.
+    """
 
 
 # From the worst to the mildest.

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-
 from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import Kernel
 
 try:

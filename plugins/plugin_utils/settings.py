@@ -70,8 +70,14 @@ def from_mapping(sysctl: Mapping[Any, Any]) -> SysctlSet:
     return SysctlSet(tuple(_setting(key, value) for key, value in sysctl.items()))
 
 
+def read_lines(text: str) -> tuple[list[_sysctl_d.Entry], list[tuple[int, str]]]:
+    """The entries of a sysctl.d text, and (line, sentence) of what is none."""
+    entries, problems = _sysctl_d.parse(text)  # type: ignore[no-untyped-call]  # the host half has few annotations
+    return entries, problems
+
+
 def from_text(text: str) -> SysctlSet:
-    entries, problems = _sysctl_d.parse(text)
+    entries, problems = read_lines(text)
     lines: list[tuple[int, Setting]] = [
         (line, Setting(written=f"line {line}", raw=None, key=None, value=None, line=line, problem=sentence))
         for line, sentence in problems
@@ -85,11 +91,13 @@ def from_text(text: str) -> SysctlSet:
         lines.append(
             (entry.line, Setting(entry.key, entry.value, entry.key, value, entry.line, bool(entry.ignore_errors)))
         )
-    return SysctlSet(tuple(setting for _line, setting in sorted(lines, key=lambda item: item[0])), frozenset(exclusions))
+    return SysctlSet(
+        tuple(setting for _line, setting in sorted(lines, key=lambda item: item[0])), frozenset(exclusions)
+    )
 
 
 def expand(given: SysctlSet, live: Iterable[str]) -> SysctlSet:
-    """Globs replaced by the live keys that they match, where no line names the key itself; kept where nothing is known."""
+    """Globs replaced by the live keys that they match and that no other line names; kept where none is known."""
     if not any(setting.key and is_glob(setting.key) for setting in given.settings):
         return given
     explicit = {setting.key for setting in given.settings if setting.key and not is_glob(setting.key)}
@@ -143,4 +151,6 @@ def _text(raw: object) -> str | None:
 
 def _is_plain(text: str) -> bool:
     """One printable line: a newline would be a second setting in the file, a NUL the end of the value in the kernel."""
-    return not any(char != "\t" and (ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000) for char in text)
+    return not any(
+        char != "\t" and (ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000) for char in text
+    )

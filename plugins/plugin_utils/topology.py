@@ -133,7 +133,9 @@ def _declaration(declared: object) -> dict[str, Any]:
 
 
 def _best(item: object) -> tuple[object, str]:
-    """The value and evidence of a detected field, whose shape is {value, confidence, evidence: [{fact, seen_at}]} or a list of such."""
+    """The value and evidence of a detected field, whose shape is {value, confidence, evidence: [{fact, seen_at}]} or a
+    list of such.
+    """
     if isinstance(item, (list, tuple)):
         found = [_best(one) for one in item]
         return [value for value, _evidence in found if value is not None], "; ".join(text for _v, text in found if text)

@@ -46,10 +46,8 @@ class Validation:
             "waived": [
                 {
                     **finding.as_dict(),
-                    "waiver": {
-                        "reason": waiver.reason,
-                        "expires": waiver.expires.isoformat() if waiver.expires else None,
-                    },
+                    "waiver": waiver.reason,
+                    "expires": waiver.expires.isoformat() if waiver.expires else None,
                 }
                 for finding, waiver in self.waived
             ],
@@ -92,7 +90,7 @@ def validate(
     fail_on: object = "error",
     today: datetime.date | None = None,
 ) -> Validation:
-    """Raises UnusableRequest for unusable facts, topology, waivers or options; whatever the set holds becomes findings."""
+    """Raises UnusableRequest for facts, topology, waivers or options; whatever the set holds becomes findings."""
     if fail_on not in FAIL_ON:
         raise UnusableRequest(f"fail_on {fail_on!r} is unknown: write one of {', '.join(FAIL_ON)}")
     path = _file(file)

@@ -57,7 +57,9 @@ def _read_one(number: int, item: object, rules: Mapping[str, bool]) -> Waiver:
             raise InvalidWaiver(f"waiver {number} has no field {field!r}: it has {', '.join(_FIELDS)}")
     rule, reason = item.get("rule"), item.get("reason")
     if not isinstance(rule, str) or rule not in rules:
-        raise InvalidWaiver(f"waiver {number} names the rule {rule!r}, which does not exist: take the rule of the finding")
+        raise InvalidWaiver(
+            f"waiver {number} names the rule {rule!r}, which does not exist: take the rule of the finding"
+        )
     if not rules[rule]:
         raise InvalidWaiver(f"waiver {number}: {rule} cannot be waived, for what it finds cannot be applied at all")
     if not isinstance(reason, str) or not reason.strip():

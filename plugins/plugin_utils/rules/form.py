@@ -15,7 +15,14 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import Set
 
 _BOOLEANS = {"true": "1", "yes": "1", "on": "1", "enabled": "1", "false": "0", "no": "0", "off": "0", "disabled": "0"}
 _PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*)?")
-_KINDS = {dict: "a dictionary", list: "a list", tuple: "a list", bytes: "bytes", float: "a fraction", type(None): "nothing"}
+_KINDS = {
+    dict: "a dictionary",
+    list: "a list",
+    tuple: "a list",
+    bytes: "bytes",
+    float: "a fraction",
+    type(None): "nothing",
+}
 
 
 @rule("error", "sysctl.d(5)", waivable=False)
@@ -38,7 +45,8 @@ def invalid_key(context: Context) -> Iterator[Problem]:
             yield Problem(
                 (setting.written,),
                 f"{setting.where}{setting.problem}.",
-                "A key becomes a path below /proc/sys and a line of a file; this one would be another path or another line.",
+                "A key becomes a path below /proc/sys and a line of a file; this one would be another path or "
+                "another line.",
                 "Write the name as sysctl -a shows it, for example net.ipv4.tcp_fin_timeout.",
             )
 
@@ -125,9 +133,10 @@ def unknown_key(context: Context) -> Iterator[Problem]:
         yield Problem(
             (key,),
             message,
-            "The catalogue does not hold it" + (", nor does /proc/sys here." if context.facts.has(key) is False else "."),
+            "The catalogue does not hold it"
+            + (", nor does /proc/sys here." if context.facts.has(key) is False else "."),
             f"Did you mean {nearest}?" if nearest else "Look the name up with sysctl -a on the host.",
-            severity="error" if key.startswith("net.") else "warning",
+            severity="error" if key.startswith("net.") and not setting.ignore_errors else "warning",
         )
 
 
@@ -150,8 +159,11 @@ def boolean_word(context: Context) -> Iterator[Problem]:
 
 @rule("error", "proc_sys(5)")
 def not_a_number(context: Context) -> Iterator[Problem]:
-    """Something else than decimal integers for a parameter that holds such. Hexadecimal and octal read back in decimal, so that a
-    written value would not equal the live one; 010 is 8 to the kernel."""
+    """Something else than decimal integers for a parameter that holds such.
+
+    Hexadecimal and octal read back in decimal, so that a written value would not equal the live one; 010 is 8 to the
+    kernel.
+    """
     for key, value, parameter in context.parameters():
         if not parameter.numeric or value.lower() in _BOOLEANS or integers(value) is not None:
             continue
@@ -174,7 +186,8 @@ def arity(context: Context) -> Iterator[Problem]:
         if numbers is not None and len(numbers) != parameter.values:
             yield Problem(
                 (key,),
-                f"{key} = {value:.80} has {len(numbers)} {_plural(len(numbers), 'number')}; it holds {_wanted(parameter)}.",
+                f"{key} = {value:.80} has {len(numbers)} {_plural(len(numbers), 'number')}; it holds "
+                f"{_wanted(parameter)}.",
                 "The kernel ignores what is too many, and leaves the rest as it is where there are too few.",
                 f"Write {key} = {_example(context, key, parameter)}",
             )
@@ -219,7 +232,9 @@ def without_meaning(context: Context) -> Iterator[Problem]:
 
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def order(context: Context) -> Iterator[Problem]:
-    """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends of a range."""
+    """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends
+    of a range.
+    """
     for key, value, parameter in context.parameters():
         numbers = integers(value) if parameter.value_names else None
         if numbers is not None and len(numbers) == parameter.values and list(numbers) != sorted(numbers):
@@ -227,7 +242,8 @@ def order(context: Context) -> Iterator[Problem]:
             yield Problem(
                 (key,),
                 f"{key} = {value:.80} is not in the order {names}.",
-                "The kernel refuses a port range so; of the others it checks nothing, and what then holds is the smallest."
+                "The kernel refuses a port range so; of the others it checks nothing, and what then holds is the "
+                "smallest."
                 if parameter.values == 2
                 else "The kernel does not check the order; the last number would limit less than the first grants.",
                 f"Write {key} = {' '.join(str(number) for number in sorted(numbers))}",
@@ -284,7 +300,13 @@ def _wanted(parameter: Parameter) -> str:
 
 
 def _example(context: Context, key: str, parameter: Parameter) -> str:
-    return context.now(key) or parameter.default or " ".join(["4096", "131072", "6291456", "1"][: parameter.values])
+    known = context.now(key) or parameter.default
+    if known:
+        return known
+    if parameter.values > 1:
+        return " ".join(["4096", "131072", "6291456", "1"][: parameter.values])
+    digits = re.match(r"[0-9]+", context.proposed[key])
+    return digits.group() if digits else "1"
 
 
 def _now(context: Context, key: str) -> str:

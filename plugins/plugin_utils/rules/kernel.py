@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kernel: whether this host's kernel has the key, lets it be written, and heeds it. The live host decides, the catalogue second."""
+"""kernel: whether this host's kernel has the key, lets it be written, and heeds it.
+
+The live host decides, the catalogue second.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,8 @@ def not_yet_there(context: Context) -> Iterator[Problem]:
         if _too_new(context, parameter) and not _removed(context, parameter):
             yield Problem(
                 (key,),
-                f"{key} = {value:.80}: kernel {context.facts.kernel.release} does not have it yet ({basis}): the write will fail.",
+                f"{key} = {value:.80}: kernel {context.facts.kernel.release} does not have it yet ({basis}): the "
+                "write will fail.",
                 f"It came after {parameter.kernels['not_in']} and is there in {parameter.kernels['first']}. "
                 f"{parameter.summary}".strip(),
                 "Leave the line out for hosts of this kernel.",
@@ -111,7 +115,9 @@ def vendor_only(context: Context) -> Iterator[Problem]:
 def not_in_namespace(context: Context) -> Iterator[Problem]:
     """A key of the whole machine, on a host that lives in a network namespace of its own (a container)."""
     for key, value, parameter, basis in _missing(context):
-        if _missing_in_namespace(context, parameter) and not (_removed(context, parameter) or _too_new(context, parameter)):
+        if _missing_in_namespace(context, parameter) and not (
+            _removed(context, parameter) or _too_new(context, parameter)
+        ):
             yield Problem(
                 (key,),
                 f"{key} = {value:.80}: this network namespace has no such key ({basis}): the write will fail.",
@@ -122,8 +128,9 @@ def not_in_namespace(context: Context) -> Iterator[Problem]:
 
 @rule("error", "Documentation/admin-guide/sysctl/net.rst")
 def absent(context: Context) -> Iterator[Problem]:
-    """A key that other kernels of this version have, and this host has not: a module that is not loaded, an interface that is not
-    there, a kernel that was built without."""
+    """A key that other kernels of this version have, and this host has not: a module that is not loaded, an interface
+    that is not there, a kernel that was built without.
+    """
     for key, value, parameter, basis in _missing(context):
         explained = parameter.renamed_to or parameter.vendor or _missing_in_namespace(context, parameter)
         if explained or _removed(context, parameter) or _too_new(context, parameter):
@@ -146,7 +153,10 @@ def _why_absent(key: str, parameter: Parameter) -> tuple[str, str]:
                 f"Load {module} at boot (/etc/modules-load.d) before the sysctls, or leave the line out.",
             )
     if key.startswith("net.ipv6."):
-        return "IPv6 is switched off or not built here, or the interface is missing.", "Leave the line out for this host."
+        return (
+            "IPv6 is switched off or not built here, or the interface is missing.",
+            "Leave the line out for this host.",
+        )
     if "*" in parameter.name:
         interface = key.split(".")[3].replace("/", ".")
         return (
@@ -190,7 +200,9 @@ def without_effect(context: Context) -> Iterator[Problem]:
 
 @rule("info", "sysctl.d(5)")
 def tolerated(context: Context) -> Iterator[Problem]:
-    """A line that begins with - (errors are to be ignored) for a key that this host has not: it is left out of the plan."""
+    """A line that begins with - (errors are to be ignored) for a key that this host has not: it is left out of the
+    plan.
+    """
     for key in sorted(context.tolerated):
         yield Problem(
             (key,),

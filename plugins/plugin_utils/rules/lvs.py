@@ -1,4 +1,135 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lvs"""
+"""lvs: real servers behind IP Virtual Server that hold the virtual address themselves (DR and TUN)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import (
+    addressed,
+    effective,
+    key_of,
+    proposed_for,
+)
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
+
+_REFERENCE = "Documentation/networking/ip-sysctl.rst"
+# What a real server needs, and what it does with less.
+_NEEDED = {
+    "arp_ignore": (1, "answers ARP requests for the virtual address and draws its traffic away from the director"),
+    "arp_announce": (2, "tells its neighbours by ARP that the virtual address is here"),
+}
+
+
+def _real_server(context: Context) -> bool:
+    return context.topology.front in ("lvs_dr", "lvs_tun") and "lvs_director" not in context.topology.roles
+
+
+def _falling_short(context: Context, name: str) -> Iterator[tuple[str, int]]:
+    """(interface, effective value) of interfaces where it is known to be too low."""
+    least, _effect = _NEEDED[name]
+    for interface in addressed(context):
+        value = effective(context, name, interface)
+        if value is not None and value < least:
+            yield interface, value
+
+
+@rule("error", _REFERENCE)
+def arp_on_lo_only(context: Context) -> Iterator[Problem]:
+    """ARP settings on lo alone: requests come in by another interface, whose value and conf.all's count."""
+    if not _real_server(context):
+        return
+    for name, (least, effect) in _NEEDED.items():
+        on_lo = key_of("lo", name)
+        if (context.number(on_lo) or 0) < least:
+            continue
+        if context.sets(key_of("all", name)) or any(context.sets(key_of(one, name)) for one in addressed(context)):
+            continue
+        if (context.number_now(key_of("all", name)) or 0) >= least:
+            continue
+        known = addressed(context)
+        values = [effective(context, name, interface) for interface in known]
+        if values and all(value is not None and value >= least for value in values):
+            continue
+        certain = any(value is not None and value < least for value in values)
+        yield Problem(
+            (on_lo,),
+            f"{on_lo} = {context.proposed[on_lo]} alone does nothing: this real server "
+            f"{'still' if certain else 'perhaps'} "
+            f"{effect}.",
+            f"ARP comes in by {', '.join(known) or 'the network interface'}, not by lo; there the larger of "
+            "conf.all and "
+            "conf.<interface> counts.",
+            f"Write {key_of('all', name)} = {least}",
+            severity=None if certain else "warning",
+        )
+
+
+@rule("error", _REFERENCE)
+def arp_lowered(context: Context) -> Iterator[Problem]:
+    """arp_ignore below 1 or arp_announce below 2, by this set, on a DR or TUN real server."""
+    if not _real_server(context):
+        return
+    for name, (least, effect) in _NEEDED.items():
+        keys = [key for key in proposed_for(context, name) if key.split(".")[3] not in ("lo", "default")]
+        low = [key for key in keys if (number := context.number(key)) is not None and number < least]
+        if not low:
+            continue
+        short = list(_falling_short(context, name))
+        # Interfaces unknown: what is set for all decides, and a higher one elsewhere is a guess.
+        if not short and (addressed(context) or key_of("all", name) not in low):
+            continue
+        where = ", ".join(f"{interface} ({value})" for interface, value in short) or "all interfaces"
+        yield Problem(
+            tuple(low),
+            f"{low[0]} = {context.proposed[low[0]]} on {where}: this real server {effect}.",
+            f"Behind {context.topology.front} ({context.topology.source('front')}) the virtual address is on every "
+            "real "
+            "server, and only the director may own up to it.",
+            f"Write {key_of('all', name)} = {least}",
+        )
+
+
+@rule("warning", _REFERENCE)
+def arp_missing(context: Context) -> Iterator[Problem]:
+    """A DR or TUN real server with a known virtual address, whose live ARP settings are too low, and a set that leaves
+    them so. Rules of arptables or nftables can do the same work unseen.
+    """
+    if not _real_server(context) or not context.topology.vips:
+        return
+    for name, (least, effect) in _NEEDED.items():
+        if proposed_for(context, name):
+            continue
+        short = list(_falling_short(context, name))
+        if short:
+            listed = ", ".join(f"{interface} ({value})" for interface, value in short)
+            yield Problem(
+                (key_of("all", name),),
+                f"{name} is too low on {listed} for the virtual address {', '.join(context.topology.vips)}: "
+                f"this real server {effect}.",
+                f"Behind {context.topology.front} ({context.topology.source('front')}) every real server holds the "
+                "virtual address. The larger of conf.all and conf.<interface> counts.",
+                f"Add {key_of('all', name)}: {least}, unless arptables does it here: then waive this.",
+            )
+
+
+@rule("error", _REFERENCE, "RFC 3704")
+def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
+    """rp_filter = 1 on an LVS TUN real server: packets come out of the tunnel with sources whose way back is the
+    network interface, and are dropped.
+    """
+    if context.topology.front != "lvs_tun" or "lvs_director" in context.topology.roles:
+        return
+    for key in proposed_for(context, "rp_filter"):
+        scope = key.split(".")[3]
+        if context.number(key) == 1 and (scope in ("all", "default") or scope.startswith(("tunl", "ipip"))):
+            yield Problem(
+                (key,),
+                f"{key} = 1 behind LVS TUN ({context.topology.source('front')}) drops what comes out of the tunnel.",
+                "The client's address is routed by the network interface, and strict filtering wants it to come in "
+                "by that.",
+                f"Write {key} = 0, and 0 or 2 for the tunnel's interface.",
+            )

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a rule is written and found.
 
-A rule is a function of a family module: it takes a Context and yields Problems. Its id is family.function; its docstring is its
-documentation. A finding carries the severity of its rule unless the Problem says another one.
+A rule is a function of a family module: it takes a Context and yields Problems. Its id is family.function; its
+docstring is its documentation. A finding carries the severity of its rule unless the Problem says another one.
 """
 
 from __future__ import annotations

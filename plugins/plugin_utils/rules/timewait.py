@@ -54,10 +54,13 @@ def recycle_removed(context: Context) -> Iterator[Problem]:
 
 @rule("error", _REMOVAL, _OFFSETS, _IP_SYSCTL)
 def recycle_hazard(context: Context) -> Iterator[Problem]:
-    """tcp_tw_recycle on a kernel that has it. For 60 seconds it drops every SYN whose timestamp is older than the last one of the
-    same address, without an answer. Clients behind one NAT address have unrelated timestamps, so all but one of them lose
-    connections: an error, and also where nobody has said that there are none. Else a warning: clients on kernels with an offset for
-    each connection (4.10, and again from 2026) are hit without any NAT."""
+    """tcp_tw_recycle on a kernel that has it.
+
+    For 60 seconds it drops every SYN whose timestamp is older than the last one of the same address, without an answer.
+    Clients behind one NAT address have unrelated timestamps, so all but one of them lose connections: an error, and
+    also where nobody has said that there are none. Else a warning: clients on kernels with an offset for each
+    connection (4.10, and again from 2026) are hit without any NAT.
+    """
     if not context.sets(_RECYCLE) or not _recycle_is_on(context):
         return
     topology = context.topology
@@ -71,7 +74,9 @@ def recycle_hazard(context: Context) -> Iterator[Problem]:
         consequence = "as a pure client the host opens connections itself, but whatever does listen on it drops SYNs"
     elif shared:
         severity = "error"
-        consequence = f"clients share addresses here ({topology.describe()}): all but one of each address will lose connections"
+        consequence = (
+            f"clients share addresses here ({topology.describe()}): all but one of each address will lose connections"
+        )
     elif shared is None:
         severity = "error"
         consequence = _unknown_clients(context)
@@ -126,12 +131,14 @@ def recycle_needs_timestamps(context: Context) -> Iterator[Problem]:
 
 @rule("error", _REMOVAL, _IP_SYSCTL)
 def timestamps_off_with_recycle(context: Context) -> Iterator[Problem]:
-    """Switching timestamps off while tcp_tw_recycle is on: for 60 seconds every peer seen before is refused, since a SYN without a
-    timestamp fails the check against the remembered one."""
+    """Switching timestamps off while tcp_tw_recycle is on: for 60 seconds every peer seen before is refused, since a
+    SYN without a timestamp fails the check against the remembered one.
+    """
     if context.number(_TIMESTAMPS) == 0 and context.number_now(_TIMESTAMPS) != 0 and _recycle_is_on(context):
         yield Problem(
             (_TIMESTAMPS, _RECYCLE),
-            f"{_TIMESTAMPS} = 0 while {_RECYCLE} = {context.after(_RECYCLE)}: every peer of the last 60 seconds is refused.",
+            f"{_TIMESTAMPS} = 0 while {_RECYCLE} = {context.after(_RECYCLE)}: every peer of the last 60 seconds is "
+            "refused.",
             "recycle compares a SYN with the remembered timestamp of its address, and a SYN without one is dropped.",
             f"Set {_RECYCLE} = 0 and leave {_TIMESTAMPS} = 1.",
         )
@@ -146,7 +153,8 @@ def reuse_needs_timestamps(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_REUSE, _TIMESTAMPS),
             f"{_REUSE} = 1 with {_TIMESTAMPS} = 0 does nothing: outgoing connections keep running out of ports.",
-            "A port in TIME_WAIT is taken over only where timestamps of both ends prove that the old connection is over.",
+            "A port in TIME_WAIT is taken over only where timestamps of both ends prove that the old connection is "
+            "over.",
             f"Write {_TIMESTAMPS} = 1",
         )
 
@@ -173,15 +181,18 @@ def timestamps_off(context: Context) -> Iterator[Problem]:
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} = 0 {'leaves' if keeps else 'switches'} off protection against old segments (PAWS), "
             "round-trip measurement and the reuse of ports in TIME_WAIT.",
-            "The counters of timestamp rejects fall silent, but a SYN that meets TIME_WAIT is still slow or fails, now unseen.",
+            "The counters of timestamp rejects fall silent, but a SYN that meets TIME_WAIT is still slow or fails, "
+            "now unseen.",
             f"Write {_TIMESTAMPS} = 1",
         )
 
 
 @rule("error", _OFFSETS, _IP_SYSCTL)
 def timestamps_behind_nat(context: Context) -> Iterator[Problem]:
-    """Switching timestamps on where clients share addresses: a NAT that soon uses a port again shows this host timestamps that go
-    backwards, and segments in TIME_WAIT are rejected. Roll such a change out in waves, with its counters watched."""
+    """Switching timestamps on where clients share addresses: a NAT that soon uses a port again shows this host
+    timestamps that go backwards, and segments in TIME_WAIT are rejected. Roll such a change out in waves, with its
+    counters watched.
+    """
     proposed = context.number(_TIMESTAMPS)
     shared = context.topology.clients_share_addresses
     if proposed is None or proposed == 0 or context.number_now(_TIMESTAMPS) != 0 or shared is False:
@@ -193,9 +204,11 @@ def timestamps_behind_nat(context: Context) -> Iterator[Problem]:
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} goes from 0 to {proposed} where clients share addresses ({context.topology.describe()}): "
             f"expect timestamp rejects and slow or failed connects.{held}",
-            "Clients have an offset of their own, or one for each connection. When the NAT gives a port out again within 60 s, "
+            "Clients have an offset of their own, or one for each connection. When the NAT gives a port out again "
+            "within 60 s, "
             "the timestamp goes backwards for this host, and what arrives in TIME_WAIT is rejected.",
-            f"Leave {_TIMESTAMPS} = 0 here, or widen the port pool of the NAT first; to try it on a canary, waive this finding "
+            f"Leave {_TIMESTAMPS} = 0 here, or widen the port pool of the NAT first; to try it on a canary, waive "
+            "this finding "
             "with the reason.",
         )
     else:
@@ -228,7 +241,8 @@ def timestamps_without_offset(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} = 2 tells every peer how long this host is up.",
-            "Without the random offset the timestamp is the uptime. In return a NAT in front of this one host stays monotonic.",
+            "Without the random offset the timestamp is the uptime. In return a NAT in front of this one host "
+            "stays monotonic.",
             f"Write {_TIMESTAMPS} = 1, unless this host opens connections through a NAT that soon uses ports again.",
         )
 
@@ -258,7 +272,8 @@ def buckets_lowered(context: Context) -> Iterator[Problem]:
     yield Problem(
         (_BUCKETS,),
         f"{_BUCKETS} = {proposed} lowers the limit ({basis}): {effect}.",
-        "TIME_WAIT keeps late segments out of the next connection; a connection destroyed over the limit has no such protection "
+        "TIME_WAIT keeps late segments out of the next connection; a connection destroyed over the limit has no "
+        "such protection "
         "(TcpExt TCPTimeWaitOverflow counts them). The kernel documentation says: do not lower it.",
         "Leave the line out. A connection in TIME_WAIT takes less than half a KiB.",
     )
@@ -275,7 +290,10 @@ def _default_buckets(context: Context) -> int | None:
 
 @rule("info", _IP_SYSCTL)
 def fin_timeout_is_not_time_wait(context: Context) -> Iterator[Problem]:
-    """tcp_fin_timeout, which many take for the length of TIME_WAIT. Very low values are a warning: they cut off slow peers."""
+    """tcp_fin_timeout, which many take for the length of TIME_WAIT.
+
+    Very low values are a warning: they cut off slow peers.
+    """
     proposed = context.number(_FIN_TIMEOUT)
     if proposed is None or proposed >= 60 or proposed < 0:
         return
@@ -302,7 +320,8 @@ def rfc1337_behind_nat(context: Context) -> Iterator[Problem]:
         (_RFC1337,),
         f"{_RFC1337} = {context.proposed[_RFC1337]}: a new connection that meets TIME_WAIT "
         f"{'fails' if certain else 'can fail'} for seconds instead of healing in milliseconds ({where}).",
-        "The client answers the unexpected ACK with a reset, which normally ends TIME_WAIT. With RFC 1337 the reset is ignored. "
+        "The client answers the unexpected ACK with a reset, which normally ends TIME_WAIT. With RFC 1337 the "
+        "reset is ignored. "
         "A NAT that soon uses ports again makes such meetings common.",
         "Leave it at 0: timestamps protect against what RFC 1337 is about.",
         severity=None if certain else "warning",

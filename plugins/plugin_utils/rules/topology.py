@@ -13,7 +13,10 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry impo
 
 @rule("warning", "docs/topology.md")
 def contradiction(context: Context) -> Iterator[Problem]:
-    """A declared topology that evidence on the host speaks against. The declared one is used; it is never silently overruled."""
+    """A declared topology that evidence on the host speaks against.
+
+    The declared one is used; it is never silently overruled.
+    """
     for found in context.topology.contradictions:
         evidence = f" Seen: {found.evidence}." if found.evidence else ""
         yield Problem(
