@@ -9,6 +9,7 @@ and runs from there: as a transient service where systemd runs (which restarts i
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import sys
 import time
 import zipfile
 
-from ._state import try_flock
+from ._state import remove, temporary_of, try_flock, write_atomically
 
 ARCHIVE = "guard.pyz"
 LOCK = "guard.lock"
@@ -85,22 +86,21 @@ def dismiss(state):
 def clear(state):
     for name in (READY, ARCHIVE):
         state.remove(name)
+        remove(temporary_of(state.path(name)))
 
 
 def _install(state):
     from . import _guard  # Here, because it imports this file; and named, so that Ansible sends it along.
 
-    # Written beside and renamed: a zip that is half there would never start.
-    temporary = state.path(ARCHIVE + ".new")
+    archived = io.BytesIO()
     package = _guard.__name__.rpartition(".")[0]
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(archived, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", _MAIN)
         archive.writestr("nettune_guard/__init__.py", "")
         for name in MODULES:
             module = importlib.import_module(package + "." + name)
             archive.writestr("nettune_guard/%s.py" % name, module.__spec__.loader.get_source(module.__name__))
-    os.chmod(temporary, 0o600)
-    os.rename(temporary, state.path(ARCHIVE))
+    write_atomically(state.path(ARCHIVE), archived.getvalue())
 
 
 def _start_service(command):

@@ -119,8 +119,10 @@ def _real_server(front, vips, interfaces, sysctl):
 def _arp(interfaces, sysctl):
     """Yields (key, arp_ignore, arp_announce) in force on each device with neighbours: the larger of all and its own."""
     for interface in interfaces:
-        if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip") or not interface["addresses"]:
+        if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip"):
             continue
+        if not any("." in address for address in interface["addresses"]):
+            continue  # ARP is of IPv4 only.
         scope = "net.ipv4.conf.%s." % interface["name"].replace(".", "/")
         ignore, announce = (
             max(_number(sysctl.get("net.ipv4.conf.all." + name)), _number(sysctl.get(scope + name)))
