@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every module of the collection says of check mode, diff mode and platform.
 
-A module names the fragment `nettune.kernel.attributes` and states its own `support` of check_mode and diff_mode; one that
-runs on a managed host also names `nettune.kernel.attributes.host`, one that runs on the controller
+A module names the fragment `nettune.kernel.attributes` and states its own `support` of check_mode and diff_mode.
+One that runs on a managed host also names `nettune.kernel.attributes.host`, one that runs on the controller
 `nettune.kernel.attributes.controller`.
 """
 

@@ -9,8 +9,8 @@ short_description: Facts about the kernel network stack of a host
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Reads everything that decides whether a set of network sysctls suits a host, in one quick call that starts no process
-    on most hosts and changes nothing.
+  - Reads everything that decides whether a set of network sysctls suits a host, in one quick call that starts no
+    process on most hosts and changes nothing.
   - What cannot be found out is missing or null, which means unknown. It never means no.
   - Works without privileges too, and then lists under C(unreadable) what it could not see.
 options:
@@ -35,10 +35,10 @@ seealso:
   - module: nettune.kernel.sysctl_validate
   - module: nettune.kernel.sysctl_trial
 notes:
-  - Nobody can prove from a host that no clients behind NAT reach it, so C(clients_behind_nat) is either true, with its
-    evidence, or missing.
-  - As root on kernels with C(tcp_diag) as a module, a host with more than a thousand TCP sockets gets that module loaded,
-    as by C(ss).
+  - Nobody can prove from a host that no clients behind NAT reach it, so C(clients_behind_nat) is either true, with
+    its evidence, or missing.
+  - As root on kernels with C(tcp_diag) as a module, a host with more than a thousand TCP sockets gets that module
+    loaded, as by C(ss).
 """
 
 EXAMPLES = r"""
@@ -69,8 +69,8 @@ ansible_facts:
         kernel:
           description:
             - C(release) as of uname, C(version) its three numbers, C(vendor) the ID of os-release.
-            - C(timestamp_offset_per_tuple) is true where every connection has a timestamp offset of its own, false where one
-              pair of addresses shares one or there is none, null where the kernel hides its symbols.
+            - C(timestamp_offset_per_tuple) is true where every connection has a timestamp offset of its own, false
+              where one pair of addresses shares one or there is none, null where the kernel hides its symbols.
           type: dict
           returned: always
           sample:
@@ -87,7 +87,9 @@ ansible_facts:
           type: float
           returned: always
         counters:
-          description: Counters of C(/proc/net/snmp) and C(/proc/net/netstat) by group. An absent name is one that the kernel lacks.
+          description:
+            - Counters of C(/proc/net/snmp) and C(/proc/net/netstat) by group. An absent name is one that the kernel
+              lacks.
           type: dict
           returned: always
           sample:
@@ -139,7 +141,9 @@ ansible_facts:
           type: int
           returned: with O(subset=all)
         interfaces:
-          description: Network interfaces with C(name), C(kind) (null for hardware), C(mtu), C(speed_mbps) (null if unknown), C(state) and C(addresses).
+          description:
+            - Network interfaces with C(name), C(kind) (null for hardware), C(mtu), C(speed_mbps) (null if unknown),
+              C(state) and C(addresses).
           type: list
           elements: dict
           returned: with O(subset=all)
@@ -168,14 +172,16 @@ ansible_facts:
           elements: str
           returned: with O(subset=all)
         sysctl_complete:
-          description: Whether a key that is neither in C(sysctl) nor in C(sysctl_unreadable) does not exist on this host.
+          description:
+            - Whether a key that is neither in C(sysctl) nor in C(sysctl_unreadable) does not exist on this host.
           type: bool
           returned: with O(subset=all)
         sockets:
           description:
-            - C(tcp) holds the number of TCP sockets by state, IPv4 and IPv6 together. C(complete) is false where there are so
-              many that only a part was looked at.
-            - C(incoming) tells of the connections to listening ports how many there are, from how many addresses, and which have most.
+            - C(tcp) holds the number of TCP sockets by state, IPv4 and IPv6 together. C(complete) is false where
+              there are so many that only a part was looked at.
+            - C(incoming) tells of the connections to listening ports how many there are, from how many addresses, and
+              which have most.
           type: dict
           returned: with O(subset=all)
           sample:
@@ -207,7 +213,8 @@ ansible_facts:
         virtualization:
           description:
             - C(container) names the kind of container, null where nothing says that it is one.
-            - C(own_network_namespace) is whether this is another network namespace than the machine's first one, null if unknown.
+            - C(own_network_namespace) is whether this is another network namespace than the machine's first one, null
+              if unknown.
           type: dict
           returned: with O(subset=all)
           sample:
@@ -215,8 +222,10 @@ ansible_facts:
             own_network_namespace: false
         sysctl_files:
           description:
-            - The files of all C(sysctl.d) folders and C(/etc/sysctl.conf), each with C(path), C(name), C(text) and C(link).
-            - C(link) is where a link leads, null for other files. C(text) is null where it could not be read or is too long.
+            - The files of all C(sysctl.d) folders and C(/etc/sysctl.conf), each with C(path), C(name), C(text) and
+              C(link).
+            - C(link) is where a link leads, null for other files. C(text) is null where it could not be read or is
+              too long.
           type: list
           elements: dict
           returned: with O(subset=all)
@@ -235,8 +244,8 @@ ansible_facts:
               evidence: "/etc/tuned/active_profile: throughput-performance"
         topology:
           description:
-            - Signs of the place in the network, each with C(value), C(confidence) (low, medium or high) and C(evidence),
-              a list of C(fact) and C(seen_at).
+            - Signs of the place in the network, each with C(value), C(confidence) (low, medium or high) and
+              C(evidence), a list of C(fact) and C(seen_at).
             - The names are C(front), C(role), C(clients_behind_nat) and C(vips). A name without any sign is missing.
           type: dict
           returned: with O(subset=all)

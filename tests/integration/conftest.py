@@ -17,13 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 COLLECTIONS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "collections"
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"
 
+UNSHARE = ["unshare", "--fork", "--pid", "--net", "--mount", "--uts", "--mount-proc", "--kill-child"]
 # Sets up what is private and then only waits. With SIGCHLD ignored the kernel reaps orphans.
 FIRST_PROCESS = """
 set -e
@@ -43,6 +44,9 @@ exec cat >/dev/null
 
 class Namespace:
     """A host of namespaces. pid: its first process, as seen from outside."""
+
+    # For a Python that imports the collection.
+    environment: ClassVar[dict[str, str]] = {"PYTHONPATH": str(COLLECTIONS), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -81,7 +85,7 @@ class Namespace:
             [sys.executable, "-m", f"{MODULES}.{name}"],
             check=False,
             input=json.dumps({"ANSIBLE_MODULE_ARGS": args}),
-            env={"PYTHONPATH": str(COLLECTIONS), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=self.environment,
         )
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
@@ -108,8 +112,7 @@ def new_namespace() -> Iterator[Namespace]:
     if os.geteuid() != 0:
         pytest.skip("needs root: it makes network and mount namespaces")
     unshare = subprocess.Popen(
-        ["unshare", "--fork", "--pid", "--net", "--mount", "--uts", "--mount-proc", "--kill-child"]
-        + ["sh", "-c", FIRST_PROCESS],
+        [*UNSHARE, "sh", "-c", FIRST_PROCESS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -139,11 +142,18 @@ def new_netns() -> Any:
     return new_namespace
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `interpreter` runs on the oldest and the newest Python that a managed host may have."""
+    if "interpreter" in metafunc.fixturenames:
+        metafunc.parametrize("interpreter", host_interpreters(), ids=lambda python: python.split("/")[-3] or "python")
+
+
 def host_interpreters() -> list[str]:
-    """Interpreters that a managed host may have: this one, and the versions of pyenv from 3.6 on."""
+    """The oldest and the newest from 3.6 on among the versions of pyenv; this one where there are none."""
     root = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv")
-    found = {sys.executable}
+    found: dict[tuple[int, ...], str] = {}
     for python in root.glob("versions/3.*/bin/python"):
-        if int(python.parts[-3].split(".")[1]) >= 6:
-            found.add(str(python))
-    return sorted(found)
+        numbers = python.parts[-3].split(".")
+        if all(number.isdigit() for number in numbers) and int(numbers[1]) >= 6:
+            found[tuple(map(int, numbers))] = str(python)
+    return [found[min(found)], found[max(found)]] if found else [sys.executable]
