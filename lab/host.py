@@ -24,13 +24,24 @@ HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 
 # Fresh and empty in every host: what runs on the machine itself must not show through.
-EMPTY_DIRECTORIES = {"/run": "0755", "/tmp": "1777", "/var/tmp": "1777", "/var/lib": "0755", "/var/log": "0755",
-                     "/dev/shm": "1777"}
+EMPTY_DIRECTORIES = {
+    "/run": "0755",
+    "/tmp": "1777",
+    "/var/tmp": "1777",
+    "/var/lib": "0755",
+    "/var/log": "0755",
+    "/dev/shm": "1777",
+}
 
 # Of the net keys that a network namespace shows as writable, these act on all namespaces: nf_hooks_lwtunnel on every
 # kernel that has it, the conntrack limits on kernels before 5.12.2.
-GLOBAL_NET_KEYS = ("net/netfilter/nf_hooks_lwtunnel", "net/netfilter/nf_conntrack_max",
-                   "net/netfilter/nf_conntrack_expect_max", "net/netfilter/nf_conntrack_buckets", "net/nf_conntrack_max")
+GLOBAL_NET_KEYS = (
+    "net/netfilter/nf_hooks_lwtunnel",
+    "net/netfilter/nf_conntrack_max",
+    "net/netfilter/nf_conntrack_expect_max",
+    "net/netfilter/nf_conntrack_buckets",
+    "net/nf_conntrack_max",
+)
 
 SSHD_CONFIG = """\
 ListenAddress {address}
@@ -87,7 +98,7 @@ def reap_for_ever() -> None:
 
 
 def _private_root(place: Place) -> None:
-    """The machine's root file system, copy on write in memory: the host may write anywhere, and the machine never sees it."""
+    """The machine's root file system, copy on write in memory: what the host writes, the machine never sees."""
     scratch = place.state / "mnt"
     ns.mount("lab", str(scratch), "tmpfs", options="size=256m,mode=0755")
     os.chdir(scratch)
@@ -128,7 +139,7 @@ def _guard_proc_sys() -> None:
 
 
 def _clean_etc(host: Host, place: Place) -> None:
-    """The same start on every machine: no sysctl settings, no users but the machine's own, a root who can log in by key."""
+    """The same start on every machine: no sysctl settings, lab names, and a root who can log in by key."""
     for directory in ("/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d"):
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
@@ -145,7 +156,7 @@ def _network(host: Host, place: Place) -> None:
     if host.nft:
         _run(["nft", "-f", "-"], host.nft)
     for key, value in host.sysctl.items():
-        _set_sysctl(host.name, key, value)
+        _set_sysctl(key, value)
     batch = ["link set lo up", f"address add {place.management} dev mgmt0", "link set mgmt0 up"]
     for link in host.links:
         batch += [f"address add {address} dev {link.interface}" for address in link.addresses]
@@ -155,14 +166,14 @@ def _network(host: Host, place: Place) -> None:
     _run(["ip", "-batch", "-"], "\n".join([*batch, *host.ip, ""]))
 
 
-def _set_sysctl(host: str, key: str, value: str) -> None:
+def _set_sysctl(key: str, value: str) -> None:
     first = next((c for c in key if c in "./"), "/")
     path = key if first == "/" else key.translate(str.maketrans("./", "/."))
     try:
         with open(f"/proc/sys/{path}", "w", encoding="ascii") as file:
             file.write(value)
     except OSError as error:
-        raise RuntimeError(f"sysctl {key} = {value!r} cannot be set on {host}: {error.strerror}") from error
+        raise RuntimeError(f"sysctl {key} = {value!r} cannot be set: {error.strerror}") from error
 
 
 def _sshd(place: Place) -> str:

@@ -9,15 +9,20 @@ import shlex
 from typing import Any
 
 import yaml
-
 from state import Lab
 from topology import Topology
 
 
 def ssh_options(lab: Lab) -> list[str]:
     """Nothing of the user's own ssh settings, keys and known hosts takes part."""
-    options = {"UserKnownHostsFile": lab.known_hosts, "GlobalKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "yes",
-               "IdentitiesOnly": "yes", "IdentityAgent": "none", "ConnectTimeout": 10}
+    options = {
+        "UserKnownHostsFile": lab.known_hosts,
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "ConnectTimeout": 10,
+    }
     return ["-F", "/dev/null", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
 
 

@@ -40,15 +40,20 @@ def up(arguments: argparse.Namespace) -> None:
     python = _interpreter(arguments.python)
     _check_machine()
     lab = _lab(arguments)
-    request = {"topology": repr(wanted), "hosts": arguments.hosts, "python": python}
+    bound_to = _process(arguments.bound_to)
+    request = {"topology": repr(wanted), "hosts": arguments.hosts, "python": python, "bound_to": arguments.bound_to}
     with state.locked():
-        if lab.is_up and lab.description["request"] == request and not _silent_hosts(lab):
-            print(f"lab {lab.name} is up already: {lab.inventory}")
-            return
+        if lab.is_up:
+            silent = _silent_hosts(lab)
+            if lab.description["request"] == request and not silent:
+                print(f"lab {lab.name} is up already: {lab.inventory}")
+                return
+            why = f"no answer from {', '.join(silent)}" if silent else "it was brought up otherwise"
+            print(f"lab {lab.name} is made anew: {why}")
         began = time.monotonic()
         lab.remove()
         try:
-            _build(lab, wanted, python, request)
+            _build(lab, wanted, python, request, bound_to)
         except BaseException:
             log = _text(lab.directory / "lab.log")
             lab.remove()
@@ -58,12 +63,14 @@ def up(arguments: argparse.Namespace) -> None:
     print(f"lab {lab.name} is up: {len(wanted.hosts)} hosts in {time.monotonic() - began:.1f} s, {lab.inventory}")
 
 
-def _build(lab: Lab, wanted: topology.Topology, python: str, request: dict[str, Any]) -> None:
+def _build(lab: Lab, wanted: topology.Topology, python: str, request: dict[str, Any], bound_to: int | None) -> None:
     lab.create()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {lab.name}", "-f", str(lab.key)], check=True)
+    keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {lab.name}", "-f", str(lab.key)]
+    subprocess.run(keygen, check=True)
     visible = [sys.prefix, sys.base_prefix, str(pathlib.Path(python).resolve().parent.parent)]
     ours, theirs = socket.socketpair()
-    guardian = lab_init.start(wanted, lab.directory, _text(lab.key.with_suffix(".pub")), visible, theirs, lab.record_init)
+    public_key = _text(lab.key.with_suffix(".pub"))
+    guardian = lab_init.start(wanted, lab.directory, public_key, visible, theirs, lab.record_init, bound_to)
     theirs.close()
     try:
         _hear(ours)
@@ -81,8 +88,16 @@ def _build(lab: Lab, wanted: topology.Topology, python: str, request: dict[str, 
         os.waitpid(guardian, 0)
     lab.known_hosts.write_text("".join(f"{addresses[name]} {key}\n" for name, key in keys.items()), encoding="ascii")
     lab.inventory.write_text(inventory.render(lab, wanted, addresses, python), encoding="utf-8")
-    lab.write("lab", {"topology": wanted.name, "request": request, "interface": interface, "block": str(block),
-                      "addresses": addresses})
+    lab.write(
+        "lab",
+        {
+            "topology": wanted.name,
+            "request": request,
+            "interface": interface,
+            "block": str(block),
+            "addresses": addresses,
+        },
+    )
 
 
 def _hear(channel: socket.socket) -> dict[str, Any]:
@@ -107,7 +122,8 @@ def down(arguments: argparse.Namespace) -> None:
         if arguments.name:
             labs = [_lab(arguments)]
         else:
-            labs = [lab for lab in state.all_labs() if not arguments.instance or lab.name.endswith(f".{arguments.instance}")]
+            suffix = f".{arguments.instance}" if arguments.instance else ""
+            labs = [lab for lab in state.all_labs() if lab.name.endswith(suffix)]
         for lab in labs:
             existed = lab.directory.exists()
             lab.remove()
@@ -119,12 +135,25 @@ def shell(arguments: argparse.Namespace) -> None:
     lab = _running_lab(arguments)
     address = lab.description["addresses"].get(arguments.host)
     if address is None:
-        raise UsageError(f"lab {lab.name} has no host {arguments.host!r}: it has {', '.join(lab.description['addresses'])}")
+        known = ", ".join(lab.description["addresses"])
+        raise UsageError(f"lab {lab.name} has no host {arguments.host!r}: it has {known}")
     # As with ssh, one word may be a whole command line; several words reach the command as they are.
     words = arguments.command if len(arguments.command) == 1 else [shlex.join(arguments.command)]
     terminal = [] if arguments.command else ["-t"]
-    os.execvp("ssh", ["ssh", *inventory.ssh_options(lab), *terminal, "-i", str(lab.key), "-o", "LogLevel=ERROR",
-                      f"root@{address}", *(words if arguments.command else [])])
+    os.execvp(
+        "ssh",
+        [
+            "ssh",
+            *inventory.ssh_options(lab),
+            *terminal,
+            "-i",
+            str(lab.key),
+            "-o",
+            "LogLevel=ERROR",
+            f"root@{address}",
+            *(words if arguments.command else []),
+        ],
+    )
 
 
 def status(_arguments: argparse.Namespace) -> None:
@@ -137,9 +166,11 @@ def status(_arguments: argparse.Namespace) -> None:
             continue
         about = lab.description
         silent = _silent_hosts(lab)
-        print(f"{lab.name}: {len(about['addresses'])} hosts, {about['block']} on {about['interface']}, "
-              f"load {'running' if load.running(lab) else 'not running'}, "
-              f"{'all hosts answer' if not silent else 'no answer from ' + ', '.join(silent)}")
+        print(
+            f"{lab.name}: {len(about['addresses'])} hosts, {about['block']} on {about['interface']}, "
+            f"load {'running' if load.running(lab) else 'not running'}, "
+            f"{'all hosts answer' if not silent else 'no answer from ' + ', '.join(silent)}"
+        )
 
 
 def show_inventory(arguments: argparse.Namespace) -> None:
@@ -150,8 +181,13 @@ def show_inventory(arguments: argparse.Namespace) -> None:
 def drive_load(arguments: argparse.Namespace) -> None:
     lab = _running_lab(arguments)
     if arguments.action == "start":
-        load.start(lab, topology.load(lab.description["topology"], lab.description["request"]["hosts"]), arguments.rate,
-                   arguments.seconds, arguments.slow_ms)
+        load.start(
+            lab,
+            topology.load(lab.description["topology"], lab.description["request"]["hosts"]),
+            arguments.rate,
+            arguments.seconds,
+            arguments.slow_ms,
+        )
     elif arguments.action == "stop":
         load.stop(lab)
     else:
@@ -192,6 +228,15 @@ def _interpreter(path: str | None) -> str:
     if not (os.path.isabs(found) and os.access(found, os.X_OK)):
         raise UsageError(f"--python {found!r}: write the absolute path of an interpreter")
     return found
+
+
+def _process(pid: int | None) -> int | None:
+    if pid is None:
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        raise UsageError(f"--bound-to {pid}: no such process") from error
 
 
 def _check_machine() -> None:
@@ -236,10 +281,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("up", up, "Bring a lab up; fine if it is up already.", "")
     sub.add_argument("--hosts", type=int, metavar="N", help="number of hosts or servers, where the lab lets you choose")
-    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="sysctl of the servers to begin with")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="sysctl the servers begin with")
     sub.add_argument("--python", metavar="PATH", help="interpreter that Ansible uses on the hosts")
+    sub.add_argument("--bound-to", type=int, metavar="PID", help="the lab ends when this process ends, however it ends")
     command("down", down, "Take a lab down, or all of this checkout.", "?")
-    sub = command("shell", shell, "Log in on a host, or run a command there: shell --host HOST [NAME] [-- COMMAND]", "?")
+    sub = command("shell", shell, "Log in on a host, or run what follows -- there.", "?")
     sub.add_argument("--host", required=True)
     command("status", status, "List the labs of this checkout.")
     sub = command("inventory", show_inventory, "Print the Ansible inventory.", "?")
@@ -263,7 +309,14 @@ def main() -> None:
     arguments.command = command
     try:
         arguments.function(arguments)
-    except (UsageError, topology.TopologyError, lab_init.BuildError, uplink.UplinkError, load.LoadError) as error:
+    except (
+        UsageError,
+        TimeoutError,
+        topology.TopologyError,
+        lab_init.BuildError,
+        uplink.UplinkError,
+        load.LoadError,
+    ) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted")

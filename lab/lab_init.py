@@ -10,13 +10,16 @@ below it, and with the last of them go mounts, network namespaces and links, the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from typing import Any
@@ -33,7 +36,14 @@ class BuildError(Exception):
     """The lab did not come up; the text says why."""
 
 
-def run(topology: Topology, state: pathlib.Path, authorized_key: str, visible: list[str], channel: socket.socket) -> None:
+def run(
+    topology: Topology,
+    state: pathlib.Path,
+    authorized_key: str,
+    visible: list[str],
+    channel: socket.socket,
+    bound_to: int | None,
+) -> None:
     """Become the lab. Talks with the starting process over `channel`, a line of JSON at a time; never returns."""
     try:
         conversation = channel.makefile("rw", encoding="utf-8")
@@ -50,12 +60,22 @@ def run(topology: Topology, state: pathlib.Path, authorized_key: str, visible: l
         _say(conversation, {"host_keys": host_keys})
         conversation.close()
         channel.close()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the starting process has to hear of it
+        if bound_to is not None:
+            threading.Thread(target=_end_with, args=(bound_to,), daemon=True).start()
+    except Exception as error:  # whatever it is, the starting process has to hear of it
         if not isinstance(error, (BuildError, OSError)):
             traceback.print_exc()
         channel.sendall(json.dumps({"error": str(error)}).encode() + b"\n")
         os._exit(1)
     lab_host.reap_for_ever()
+
+
+def _end_with(process: int) -> None:
+    """End the lab when the process of this descriptor ends."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    poll.poll()
+    os._exit(0)
 
 
 def _say(conversation: Any, message: dict[str, Any]) -> None:
@@ -66,21 +86,26 @@ def _say(conversation: Any, message: dict[str, Any]) -> None:
 def _switches(topology: Topology) -> None:
     batch = ["link set lo up"]
     for network in ["mgmt", *topology.networks]:
-        batch += [f"link add sw-{network} type bridge mcast_snooping 0",
-                  f"link set sw-{network} addrgenmode none up"]
+        batch += [f"link add sw-{network} type bridge mcast_snooping 0", f"link set sw-{network} addrgenmode none up"]
     batch.append(f"link set {UPLINK} master sw-mgmt addrgenmode none up")
     _ip(batch)
 
 
-def _hosts(topology: Topology, state: pathlib.Path, authorized_key: str, visible: list[str],
-           management: dict[str, Any]) -> dict[str, str]:
+def _hosts(
+    topology: Topology, state: pathlib.Path, authorized_key: str, visible: list[str], management: dict[str, Any]
+) -> dict[str, str]:
     """Start all hosts at once; returns the public host key of each."""
     go_read, go_write = os.pipe()
     report_read, report_write = os.pipe()
     pids = []
     for host in topology.hosts:
-        place = lab_host.Place(state, f"{management['addresses'][host.name]}/{management['prefix']}", authorized_key,
-                               management["addresses"], visible)
+        place = lab_host.Place(
+            state,
+            f"{management['addresses'][host.name]}/{management['prefix']}",
+            authorized_key,
+            management["addresses"],
+            visible,
+        )
         pids.append(_fork_host(host, place, (go_read, go_write, report_read, report_write)))
     os.close(go_read)
     os.close(report_write)
@@ -137,7 +162,7 @@ def _be_host(host: Host, place: lab_host.Place, pipes: tuple[int, int, int, int]
         os.read(go_read, 1)
         os.close(go_read)
         report = {"host": host.name, "key": lab_host.bring_up(host, place)}
-    except Exception as error:  # noqa: BLE001 - whatever it is, lab.py up has to hear of it
+    except Exception as error:  # whatever it is, lab.py up has to hear of it
         if not isinstance(error, (RuntimeError, OSError)):
             traceback.print_exc()
         report = {"host": host.name, "error": str(error)[:2000]}
@@ -153,24 +178,34 @@ def _cables(hosts: list[Host], pids: list[int]) -> None:
     for number, (host, pid) in enumerate(zip(hosts, pids, strict=True)):
         ends = [("mgmt0", "mgmt"), *((link.interface, link.network) for link in host.links)]
         for plug, (interface, network) in enumerate(ends):
-            batch += [f"link add h{number}-{plug} type veth peer name {interface} netns {pid}",
-                      f"link set h{number}-{plug} master sw-{network} addrgenmode none up"]
+            batch += [
+                f"link add h{number}-{plug} type veth peer name {interface} netns {pid}",
+                f"link set h{number}-{plug} master sw-{network} addrgenmode none up",
+            ]
     _ip(batch)
 
 
 def _ip(batch: list[str]) -> None:
-    done = subprocess.run(["ip", "-batch", "-"], input="\n".join([*batch, ""]), capture_output=True, text=True, check=False)
+    lines = "\n".join([*batch, ""])
+    done = subprocess.run(["ip", "-batch", "-"], input=lines, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError(f"ip: {done.stderr.strip()}")
 
 
-def start(topology: Topology, state: pathlib.Path, authorized_key: str, visible: list[str],
-          channel: socket.socket, record: Any) -> int:
-    """Fork the lab's init. `record(pid)` notes it down before it does anything. Returns the guardian, to be ended by the
-    caller once the lab is up.
+def start(
+    topology: Topology,
+    state: pathlib.Path,
+    authorized_key: str,
+    visible: list[str],
+    channel: socket.socket,
+    record: Any,
+    bound_to: int | None,
+) -> int:
+    """Fork the lab's init. `record(pid)` notes it down before it does anything.
 
-    The guardian dies with the caller, and until the lab is up the lab dies with the guardian: whatever is killed while
-    a lab starts, nothing is left.
+    Returns the guardian, to be ended by the caller once the lab is up. The guardian dies with the caller, and until the
+    lab is up the lab dies with the guardian: whatever is killed while a lab starts, nothing is left. A lab that is
+    `bound_to` a process (a descriptor of one) ends with that one later on.
     """
     caller = os.getpid()
     guardian = os.fork()
@@ -181,9 +216,14 @@ def start(topology: Topology, state: pathlib.Path, authorized_key: str, visible:
         ns.die_with_parent()
         if os.getppid() != caller:
             os._exit(1)
-        _detach(state, channel)
+        _detach(state, keep={channel.fileno(), bound_to})
         go_read, go_write = os.pipe()
-        ns.unshare(ns.CLONE_NEWPID)
+        try:
+            ns.unshare(ns.CLONE_NEWPID)
+        except OSError as error:
+            refusal = {"error": f"this machine does not let us make namespaces: {error}"}
+            channel.sendall(json.dumps(refusal).encode() + b"\n")
+            os._exit(1)
         init = os.fork()
         if init == 0:
             os.close(go_write)
@@ -191,27 +231,27 @@ def start(topology: Topology, state: pathlib.Path, authorized_key: str, visible:
             if os.read(go_read, 1) == b"":
                 os._exit(1)  # the guardian is gone already
             os.close(go_read)
-            run(topology, state, authorized_key, visible, channel)
+            run(topology, state, authorized_key, visible, channel, bound_to)
         channel.close()
         record(init)
         os.write(go_write, b"g")
         os.waitpid(init, 0)
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         traceback.print_exc()
     os._exit(1)
 
 
-def _detach(state: pathlib.Path, channel: socket.socket) -> None:
-    """Keep nothing of the caller: neither its terminal nor its locks."""
+def _detach(state: pathlib.Path, keep: set[int | None]) -> None:
+    """Keep nothing else of the caller: neither its terminal nor its locks."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     log = os.open(state / "lab.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     sys.stdout.flush()
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    keep = channel.fileno()
-    os.closerange(3, keep)
-    os.closerange(keep + 1, 1024)
+    for handle in {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2} - keep:
+        with contextlib.suppress(OSError):  # the listing's own is closed already
+            os.close(handle)
     os.chdir("/")
 
 

@@ -50,10 +50,21 @@ def start(lab: Lab, topology: Topology, rate: float | None, seconds: int, slow_m
     program = pathlib.Path(__file__).with_name("load_client.py")
     words = shlex.join(["setsid", "-f", sys.executable, str(program), str(lab.load)])
     address = lab.description["addresses"][client.name]
-    done = subprocess.run(["ssh", *inventory.ssh_options(lab), "-i", str(lab.key), f"root@{address}",
-                           f"{words} </dev/null >/var/log/load.log 2>&1"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            "ssh",
+            *inventory.ssh_options(lab),
+            "-i",
+            str(lab.key),
+            f"root@{address}",
+            f"{words} </dev/null >/var/log/load.log 2>&1",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0 or not lab_init.wait_until(lambda: running(lab), 10):
-        raise LoadError(f"the load does not start on {client.name} (its /var/log/load.log says more): {done.stderr.strip()}")
+        raise LoadError(f"the load does not start, see /var/log/load.log on {client.name}: {done.stderr.strip()}")
 
 
 def stop(lab: Lab) -> None:
@@ -111,9 +122,13 @@ def totals(lab: Lab, last_seconds: int | None) -> dict[str, dict[str, int]]:
 
 
 def table(lab: Lab, result: dict[str, dict[str, int]]) -> str:
-    lines = [f"load of lab {lab.name}: {'running' if running(lab) else 'not running'}",
-             f"{'server':<12}{'attempts':>9}{'ok':>8}{'slow':>8}{'failed':>8}{'slowest':>10}"]
+    lines = [
+        f"load of lab {lab.name}: {'running' if running(lab) else 'not running'}",
+        f"{'server':<12}{'attempts':>9}{'ok':>8}{'slow':>8}{'failed':>8}{'slowest':>10}",
+    ]
     for server, total in result.items():
-        lines.append(f"{server:<12}{total['attempts']:>9}{total['ok']:>8}{total['slow']:>8}{total['failed']:>8}"
-                     f"{total['worst_ms']:>7} ms")
+        lines.append(
+            f"{server:<12}{total['attempts']:>9}{total['ok']:>8}{total['slow']:>8}{total['failed']:>8}"
+            f"{total['worst_ms']:>7} ms"
+        )
     return "\n".join(lines)

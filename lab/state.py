@@ -85,19 +85,23 @@ class Lab:
             os.kill(pid, signal.SIGKILL)
             if not lab_init.wait_until(lambda: lab_init.gone(pid), 30):
                 raise TimeoutError(f"lab {self.name}: process {pid} does not end")
-        uplink = self.read("uplink")
-        if uplink is not None and not lab_init.wait_until(lambda: interface_index(uplink["name"]) != uplink["index"], 30):
+        uplink = self.read("uplink") or {"name": "", "index": 0}
+        if not lab_init.wait_until(lambda: interface_index(uplink["name"]) != uplink["index"], 30):
             raise TimeoutError(f"lab {self.name}: interface {uplink['name']} does not go away")
         shutil.rmtree(self.control_directory, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            ROOT.rmdir()  # only when no other lab is there
 
     def _close_connections(self) -> None:
         if self.control_directory.is_dir():
             for socket in self.control_directory.iterdir():
-                subprocess.run(["ssh", "-F", "/dev/null", "-S", str(socket), "-O", "exit", "lab"], check=False,
-                               stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    subprocess.run(
+                        ["ssh", "-F", "/dev/null", "-S", str(socket), "-O", "exit", "lab"],
+                        check=False,
+                        stdin=subprocess.DEVNULL,
+                        capture_output=True,
+                        timeout=5,
+                    )
 
 
 def all_labs() -> list[Lab]:
@@ -111,7 +115,6 @@ def locked() -> Iterator[None]:
     handle = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        ROOT.mkdir(exist_ok=True)  # whoever held the lock may have removed it
         yield
     finally:
         os.close(handle)

@@ -95,8 +95,9 @@ def _host(topology: str, raw: dict[str, Any], kind: str, spec: dict[str, Any], n
             raise TopologyError(f"{where}: network {link['network']!r} is not in the list `networks`")
         each = link.get("addresses_each", 1)
         first = ipaddress.ip_interface(link["address"])
-        addresses = [ipaddress.ip_interface(f"{first.ip + number * each + i}/{first.network.prefixlen}")
-                     for i in range(each)]
+        addresses = [
+            ipaddress.ip_interface(f"{first.ip + number * each + i}/{first.network.prefixlen}") for i in range(each)
+        ]
         if addresses[-1].ip not in first.network:
             raise TopologyError(f"{where}: {first.network} has no room for host {number + 1}")
         links.append(Link(interface, link["network"], [str(address) for address in addresses]))

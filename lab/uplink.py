@@ -9,12 +9,11 @@ import ipaddress
 import json
 import random
 import subprocess
-from typing import Any
 
 import lab_init
 from topology import MANAGEMENT_PREFIX
 
-BENCHMARKING = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for tests, not routed on the Internet
+BENCHMARKING = ipaddress.IPv4Network("198.18.0.0/15")  # RFC 2544: for tests, not routed on the Internet
 PREFIX = "ntl"
 
 
@@ -37,9 +36,11 @@ def connect(init_pid: int) -> tuple[str, ipaddress.IPv4Network]:
         name = f"{PREFIX}{number}"
         done = _ip("link", "add", name, "type", "veth", "peer", "name", lab_init.UPLINK, "netns", str(init_pid))
         if done.returncode == 0:
-            for words in (["link", "set", name, "addrgenmode", "none"],
-                          ["address", "add", f"{block[1]}/{block.prefixlen}", "dev", name],
-                          ["link", "set", name, "up"]):
+            for words in (
+                ["link", "set", name, "addrgenmode", "none"],
+                ["address", "add", f"{block[1]}/{block.prefixlen}", "dev", name],
+                ["link", "set", name, "up"],
+            ):
                 _must(_ip(*words))
             return name, block
         if "File exists" not in done.stderr:
@@ -47,14 +48,14 @@ def connect(init_pid: int) -> tuple[str, ipaddress.IPv4Network]:
     raise UplinkError(f"no free block of {BENCHMARKING} on this machine: its own addresses and routes take all of it")
 
 
-def _taken() -> list[Any]:
-    """Networks of the machine's addresses and routes. What is wider than all of ours (a default route) does not count."""
+def _taken() -> list[ipaddress.IPv4Network]:
+    """Networks of the machine's addresses and routes. One wider than all of ours (a default route) does not count."""
     found = []
     for entry in json.loads(_must(_ip("-json", "address")).stdout):
         found += [f"{a['local']}/{a['prefixlen']}" for a in entry.get("addr_info", []) if a["family"] == "inet"]
     for route in json.loads(_must(_ip("-json", "-4", "route", "show", "table", "all")).stdout):
         found.append(route["dst"])
-    networks = [ipaddress.ip_network(text, strict=False) for text in found if text != "default"]
+    networks = [ipaddress.IPv4Network(text, strict=False) for text in found if text != "default"]
     return [network for network in networks if network.prefixlen >= BENCHMARKING.prefixlen]
 
 
