@@ -14,7 +14,7 @@ from ._netlink import attributes, dump, text
 _NETFILTER = 12
 _GET_RULE = 10 << 8 | 7  # subsystem nf_tables, NFT_MSG_GETRULE
 _FAMILY = struct.Struct("=BBH")
-_TABLE, _CHAIN = 1, 2
+_TABLE, _CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
 _SECONDS = 3
 # What hides clients behind an address. unknown: a table whose rules could not be listed.
 SOURCE = ("masquerade", "snat", "unknown")
@@ -41,17 +41,17 @@ def module_present(name):
     return "/%s.ko" % name in (builtin or "").replace("-", "_")
 
 
-def kind_of_rule(payload):
-    """masquerade, snat, dnat, redirect, or None: what a rule of nf_tables does to addresses."""
+def kind_of_rule(expressions):
+    """masquerade, snat, dnat, redirect, or None: what the expressions of a rule of nf_tables do to addresses."""
     for kind, pattern in _EXPRESSIONS.items():
-        at = payload.find(pattern)
+        at = expressions.find(pattern)
         if at >= 0:
             if kind != "nat":
                 return kind
-            found = _NAT_TYPE.search(payload, at + len(pattern))
+            found = _NAT_TYPE.search(expressions, at + len(pattern))
             return "dnat" if found and found.group(1) == b"\1" else "snat"
     for kind, pattern in _TARGETS.items():
-        if pattern in payload:
+        if pattern in expressions:
             return kind
     return None
 
@@ -61,9 +61,9 @@ def nf_tables():
     found = {}
     if module_present("nf_tables"):
         for payload in dump(_NETFILTER, _GET_RULE, _FAMILY.pack(0, 0, 0)):
-            kind = kind_of_rule(payload)
+            rule = attributes(payload, _FAMILY.size)
+            kind = kind_of_rule(rule.get(_RULE_EXPRESSIONS, b""))
             if kind:
-                rule = attributes(payload, _FAMILY.size)
                 place = (kind, text(rule.get(_TABLE, b"")), text(rule.get(_CHAIN, b"")))
                 found[place] = found.get(place, 0) + 1
     return found

@@ -47,21 +47,14 @@ class Evidence:
         """The value with the highest confidence, or None."""
         return max(self._found.values(), key=lambda entry: _CONFIDENCE.index(entry["confidence"]), default=None)
 
-    def together(self):
-        """All values as one list, with the confidence of the weakest."""
-        if not self._found:
-            return None
-        entries = list(self._found.values())
-        return {
-            "value": [entry["value"] for entry in entries],
-            "confidence": min((entry["confidence"] for entry in entries), key=_CONFIDENCE.index),
-            "evidence": [item for entry in entries for item in entry["evidence"]],
-        }
+    def all(self):
+        """The values that go together, each by itself."""
+        return list(self._found.values())
 
 
 def find(interfaces, sysctl, counters, sockets, processes):
-    """({front, role, clients_behind_nat, vips}: each with value, confidence and evidence, and only those with a sign,
-    [{what, reason}] of what could not be looked at)."""
+    """({front, clients_behind_nat: a value with confidence and evidence; role, vips: lists of such}, where there is a
+    sign; [{what, reason}] of what could not be looked at)."""
     front, role, nat_clients = Evidence(), Evidence(), Evidence()
     unreadable = []
     vips = _virtual_addresses(interfaces)
@@ -77,9 +70,9 @@ def find(interfaces, sysctl, counters, sockets, processes):
     _crowds(nat_clients, counters, sockets)
     found = {
         "front": front.best(),
-        "role": role.together(),
+        "role": role.all(),
         "clients_behind_nat": nat_clients.best(),
-        "vips": vips.together(),
+        "vips": vips.all(),
     }
     return {name: entry for name, entry in found.items() if entry}, unreadable
 
@@ -98,7 +91,7 @@ def _virtual_addresses(interfaces):
 
 
 def _real_server(front, vips, interfaces, sysctl):
-    for vip in (vips.together() or {"evidence": []})["evidence"]:
+    for vip in (sign for entry in vips.all() for sign in entry["evidence"]):
         device = vip["fact"].rpartition(" ")[2]
         if any(interface["name"] == device and interface["kind"] == "ipip" for interface in interfaces):
             front.add("lvs_tun", "medium", vip["fact"], vip["seen_at"])

@@ -246,7 +246,8 @@ ansible_facts:
           description:
             - Signs of the place in the network, each with C(value), C(confidence) (low, medium or high) and
               C(evidence), a list of C(fact) and C(seen_at).
-            - The names are C(front), C(role), C(clients_behind_nat) and C(vips). A name without any sign is missing.
+            - C(front) and C(clients_behind_nat) are one such sign, C(role) and C(vips) are lists of them. A name
+              without any sign is missing.
           type: dict
           returned: with O(subset=all)
           sample:

@@ -162,7 +162,7 @@ def test_a_virtual_address_without_arp_settings_is_a_weak_sign(netns):
     cable(netns, "eth0", "192.0.2.10/24")
     netns.run(["ip", "address", "add", "192.0.2.100/32", "dev", "lo"])
     topology = facts(netns)["topology"]
-    assert topology["vips"]["value"] == ["192.0.2.100"]
+    assert [vip["value"] for vip in topology["vips"]] == ["192.0.2.100"]
     assert (topology["front"]["value"], topology["front"]["confidence"]) == ("lvs_dr", "low")
 
 
@@ -170,8 +170,8 @@ def test_a_virtual_address_without_arp_settings_is_a_weak_sign(netns):
 def test_a_real_server_of_lvs_dr(netns, scope):
     cable(netns, "eth0", "192.0.2.10/24")
     netns.run(["ip", "address", "add", "192.0.2.100/32", "dev", "lo"])
-    netns.write("/proc/sys/net/ipv4/conf/%s/arp_ignore" % scope, "1")
-    netns.write("/proc/sys/net/ipv4/conf/%s/arp_announce" % scope, "2")
+    netns.write(f"/proc/sys/net/ipv4/conf/{scope}/arp_ignore", "1")
+    netns.write(f"/proc/sys/net/ipv4/conf/{scope}/arp_announce", "2")
     front = facts(netns)["topology"]["front"]
     assert (front["value"], front["confidence"]) == ("lvs_dr", "high")
     assert {"fact": "192.0.2.100/32 on lo", "seen_at": "address list"} in front["evidence"]
@@ -189,12 +189,12 @@ def test_arp_settings_on_lo_do_not_count(netns):
 @pytest.mark.skipif(not shutil.which("nft"), reason="nft is not installed")
 def test_a_masquerading_gateway(netns):
     netns.run(["nft", "-f", "-"], input=RULES)
-    role = facts(netns)["topology"]["role"]
+    (role,) = facts(netns)["topology"]["role"]
     # Rules alone, without forwarding, translate nothing for others.
-    assert (role["value"], role["confidence"]) == (["nat_gateway"], "low")
+    assert (role["value"], role["confidence"]) == ("nat_gateway", "low")
     netns.write("/proc/sys/net/ipv4/ip_forward", "1")
-    role = facts(netns)["topology"]["role"]
-    assert (role["value"], role["confidence"]) == (["nat_gateway"], "high")
+    (role,) = facts(netns)["topology"]["role"]
+    assert (role["value"], role["confidence"]) == ("nat_gateway", "high")
     assert role["evidence"][0] == {"fact": "1 masquerade rules", "seen_at": "nf_tables: translate leave"}
     assert {"fact": "forwards", "seen_at": "net.ipv4.ip_forward"} in role["evidence"]
 
@@ -208,6 +208,18 @@ def test_kinds_of_translation(netns, rule, is_gateway):
     netns.run(["nft", f"table ip t {{ chain c {{ type nat hook {hook} priority 0; tcp dport 80 {rule} ; }} ; }}"])
     netns.write("/proc/sys/net/ipv4/ip_forward", "1")
     assert ("role" in facts(netns)["topology"]) is is_gateway
+
+
+@pytest.mark.parametrize("tool", ["iptables-nft", "iptables-legacy"])
+def test_rules_of_iptables(netns, tool):
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    added = netns.run([tool, "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE"], check=False)
+    if added.returncode:
+        pytest.skip(f"this kernel lacks what {tool} needs: {added.stderr}")
+    (role,) = facts(netns)["topology"]["role"]
+    source = "nf_tables" if tool == "iptables-nft" else "ip_tables"
+    assert role["evidence"] == [{"fact": "1 masquerade rules", "seen_at": f"{source}: nat POSTROUTING"}]
 
 
 def test_files_and_writers(netns):
@@ -247,8 +259,8 @@ def test_a_process_speaks_for_a_role(netns):
     assert "role" not in facts(netns)["topology"]
     here = netns.popen(["/run/haproxy", "60"])
     netns.wait_for(["sh", "-c", "test $(cat /proc/[0-9]*/comm | grep -c haproxy) = 2"])
-    role = facts(netns)["topology"]["role"]
-    assert (role["value"], role["confidence"]) == (["l7_proxy"], "medium")
+    (role,) = facts(netns)["topology"]["role"]
+    assert (role["value"], role["confidence"]) == ("l7_proxy", "medium")
     for process in (here, elsewhere):
         process.kill()
         process.wait(timeout=10)
@@ -258,7 +270,8 @@ def test_without_privileges(netns):
     """Says what it could not see, and the rest nevertheless."""
     source = netns.environment["PYTHONPATH"]
     # The checkout may lie where others must not look: hand it over as a copy.
-    netns.run(["sh", "-c", 'mkdir /run/copy && cp -rL "$0/ansible_collections/nettune/kernel/plugins" /run/copy', source])
+    copy = 'mkdir /run/copy && cp -rL "$0/ansible_collections/nettune/kernel/plugins" /run/copy'
+    netns.run(["sh", "-c", copy, source])
     code = "import json, sys; from plugins.module_utils._net_facts import collect; json.dump(collect(), sys.stdout)"
     done = netns.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
