@@ -6,7 +6,7 @@ import sys
 import pytest
 from ansible_collections.nettune.kernel.plugins.module_utils import _sockets
 
-# /proc/net/tcp as Linux 3.10 prints it: a listener, a connection to it, one in TIME_WAIT, one that was opened from here.
+# /proc/net/tcp as Linux 3.10 prints it: listener, connection to it, one in TIME_WAIT, one that was opened from here.
 TCP = """\
    0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 18230
    1: 0A0200C0:0050 076433C6:D431 01 00000000:00000000 02:000AF0C1 00000000     0        0 18230
