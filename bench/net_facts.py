@@ -30,20 +30,20 @@ PER_ADDRESS = 20000  # Ports to connect from, to each loopback address.
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--sockets", type=int, default=20000, help="connections to leave in TIME_WAIT (as root; 0: none)")
+    parser.add_argument("--sockets", type=int, default=20000, help="connections to leave in TIME_WAIT (as root)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
         spend(arguments.sockets)
-        measure("after %d connections" % arguments.sockets, "all", arguments.rounds)
+        measure(f"after {arguments.sockets} connections", "all", arguments.rounds)
         return
-    print("Python %s, Linux %s, imports %.1f ms" % (sys.version.split()[0], os.uname().release, IMPORT_MS), flush=True)
+    print(f"Python {sys.version.split()[0]}, Linux {os.uname().release}, imports {IMPORT_MS:.1f} ms", flush=True)
     for subset in SUBSETS:
-        measure("this host, subset=%s" % subset, subset, arguments.rounds)
+        measure(f"this host, subset={subset}", subset, arguments.rounds)
     if arguments.sockets and os.geteuid() == 0:
-        again = [sys.executable, __file__, "--inside", "--rounds=%d" % arguments.rounds]
         namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
-        subprocess.check_call(namespaces + again + ["--sockets=%d" % arguments.sockets])
+        again = [sys.executable, __file__, "--inside", f"--rounds={arguments.rounds}", f"--sockets={arguments.sockets}"]
+        subprocess.check_call(namespaces + again)
 
 
 def measure(what, subset, rounds):
@@ -52,11 +52,8 @@ def measure(what, subset, rounds):
         start = time.perf_counter()
         facts = collect(subset)
         times.append(1000 * (time.perf_counter() - start))
-    print(
-        "%-32s min %6.1f  median %6.1f  max %6.1f ms  (%d runs, %d keys, %s)"
-        % (what, min(times), statistics.median(times), max(times), rounds, len(facts.get("sysctl", ())), states(facts)),
-        flush=True,
-    )
+    figures = f"min {min(times):6.1f}  median {statistics.median(times):6.1f}  max {max(times):6.1f} ms"
+    print(f"{what:28}{figures}  ({rounds} runs, {len(facts.get('sysctl', ()))} keys, {states(facts)})", flush=True)
 
 
 def states(facts):
@@ -72,7 +69,7 @@ def spend(count):
         server.bind(("0.0.0.0", 80))
         server.listen(128)
         for number in range(count):
-            address = "127.0.0.%d" % (1 + number // PER_ADDRESS)
+            address = f"127.0.0.{1 + number // PER_ADDRESS}"
             with socket.create_connection((address, 80)):
                 server.accept()[0].close()
 
