@@ -40,21 +40,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             required_by={"started": ["wave"]},
         )
         if arguments["started"] is not None:
-            return _begin(arguments)
+            return _begin(arguments, bool(self._task.check_mode))
         try:
             return _judge(arguments)
         except (KeyError, TypeError, AttributeError) as problem:
             raise AnsibleActionFail(f"the observations are not those of a rollout: {problem!r} is wrong or missing") from None
 
 
-def _begin(arguments: dict[str, Any]) -> dict[str, Any]:
+def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     started = arguments["started"]
     lost = [host for host, result in started.items() if result.get("unreachable")]
     observations = gate.begin(arguments["wave"], started, arguments["controls"], arguments["priors"], time.time())
     return {
         "changed": False,
         "failed": bool(lost),
-        "msg": account.started_lines(started),
+        "msg": [f"Wave {arguments['wave']}:", *account.started_lines(started, check_mode)],
         "observations": observations,
     }
 

@@ -29,6 +29,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "undone": {"type": "dict"},
             }
         )
+        if self._task.check_mode:
+            return {"skipped": True, "msg": "nothing to report in check mode"}
         plan, undone = arguments["plan"], arguments["undone"]
         wave = report.wave_record(
             arguments["wave"], arguments["started"], arguments["gate"], arguments["confirmed"], undone
@@ -36,8 +38,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         json_path, html_path = report.paths(arguments["directory"], plan["rollout_id"])
         try:
             record = report.with_wave(report.load(json_path) or report.begin(plan), wave)
-            if self._task.check_mode:
-                return {"changed": False, "msg": report.lines(record, wave, undone, None)}
             report.write(record, json_path, html_path)
         except (OSError, ValueError) as problem:
             raise AnsibleActionFail(f"the report cannot be written: {problem}") from None

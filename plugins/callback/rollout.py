@@ -90,8 +90,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         outcome = _outcome(result)
         self._handle_warnings(outcome)
         if _task(result).action in ("ansible.builtin.debug", "debug") and "msg" in outcome:
-            for line in _lines(outcome["msg"]):
-                self._display.display(f"  {line}")
+            self._tell(result, _lines(outcome["msg"]), None)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         if not self._short:
@@ -103,17 +102,15 @@ class CallbackModule(Default):  # type: ignore[misc]
             return
         outcome = _outcome(result)
         self._handle_warnings(outcome)
-        if _task(result).run_once:
-            # One voice for all: the sentence names the hosts that it is about.
-            for line in _lines(outcome.get("msg", "")):
-                self._display.display(f"  {line}", color=constants.COLOR_ERROR)
-            return
-        self._say(result, "\n    ".join([*_lines(outcome.get("msg", "")), *_crash(outcome)]), constants.COLOR_ERROR)
+        self._tell(result, [*_lines(outcome.get("msg", "")), *_crash(outcome)], constants.COLOR_ERROR)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         if not self._short:
             super().v2_runner_on_unreachable(result)
             return
+        task = _task(result)
+        if task.ignore_unreachable and task.ignore_errors:
+            return  # Whoever ignores both speaks of it later.
         text = " ".join(_lines(_outcome(result).get("msg", "")))
         self._say(result, f"cannot be reached: {text}", constants.COLOR_UNREACHABLE)
 
@@ -145,18 +142,30 @@ class CallbackModule(Default):  # type: ignore[misc]
             super().v2_playbook_on_stats(stats)
             return
         self._flush()
-        hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
-        failed = [host for host, counts in hosts.items() if counts["failures"] or counts["unreachable"]]
-        changed = [host for host, counts in hosts.items() if counts["changed"]]
-        line = f"\n{len(hosts)} hosts, {len(changed)} changed, {len(failed)} failed"
-        self._display.display(line + (f": {names(failed)}" if failed else ""))
+        # A task that speaks for all hosts fails on the first of them only, so the number of failed hosts would mislead.
+        hosts = [stats.summarize(host) for host in stats.processed]
+        failed = any(counts["failures"] or counts["unreachable"] or counts["rescued"] for counts in hosts)
+        changed = sum(1 for counts in hosts if counts["changed"])
+        self._display.display(
+            f"\n{'Failed' if failed else 'Done'}: {len(hosts)} hosts, {changed} of them changed",
+            color=constants.COLOR_ERROR if failed else constants.COLOR_OK,
+        )
+
+    def _tell(self, result: Any, lines: list[str], colour: str | None) -> None:
+        if _task(result).run_once:
+            # One voice for all: the sentences name the hosts that they are about.
+            for line in lines:
+                self._display.display(f"  {line}", color=colour)
+        else:
+            self._say(result, "\n    ".join(lines), colour)
 
     def _say(self, result: Any, text: str, colour: str | None) -> None:
         self._said.setdefault((text, colour), []).append(self.host_label(result))
 
     def _flush(self) -> None:
         for (text, colour), hosts in self._said.items():
-            self._display.display(f"  {names(hosts)}: {text}", color=colour)
+            separator = "" if text.startswith("\n") else " "
+            self._display.display(f"  {names(sorted(hosts))}:{separator}{text}", color=colour)
         self._said = {}
 
 

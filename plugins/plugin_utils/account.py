@@ -25,11 +25,17 @@ def count(number: int, noun: str) -> str:
 
 def shared(stories: Mapping[str, Iterable[str]]) -> list[str]:
     """{host: lines} as lines, each said once with the hosts that it is true of."""
+    return _shared((host, line, line) for host, lines in stories.items() for line in lines)
+
+
+def _shared(told: Iterable[tuple[str, str, str]]) -> list[str]:
+    """The same for (host, topic, line): a topic is told in the words of its first host, which may hold figures of that host."""
     hosts_of: dict[str, list[str]] = {}
-    for host, lines in stories.items():
-        for line in lines:
-            hosts_of.setdefault(line, []).append(host)
-    return [f"{names(hosts)}: {line}" for line, hosts in hosts_of.items()]
+    words: dict[str, str] = {}
+    for host, topic, line in told:
+        hosts_of.setdefault(topic, []).append(host)
+        words.setdefault(topic, line)
+    return [f"{names(hosts)}: {words[topic]}" for topic, hosts in hosts_of.items()]
 
 
 def one_line(text: Any) -> str:
@@ -41,18 +47,27 @@ def one_line(text: Any) -> str:
 
 def refusals(facts: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:
     """Why the rollout must not begin: hosts out of reach, hosts without facts, hosts that reject the set."""
-    return shared({host: _refusal(facts[host], reviews.get(host) or {}) for host in facts})
+    return _shared(
+        (host, topic, line)
+        for host, result in facts.items()
+        for topic, line in _refusal(result, reviews.get(host) or {}, host)
+    )
 
 
-def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any]) -> list[str]:
+def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
+    """Topics and lines."""
     if facts.get("unreachable"):
-        return ["cannot be reached: " + one_line(facts.get("msg"))]
+        return [_same("cannot be reached: " + one_line(facts.get("msg")))]
     if "nettune" not in facts.get("ansible_facts", {}):
-        return ["its facts cannot be read: " + _module_failure(facts)]
+        return [_same("its facts cannot be read: " + _module_failure(facts))]
     if review.get("verdict") == "accepted":
         return []
-    findings = [finding for finding in review.get("findings", []) if finding["severity"] != "info"]
-    return [finding_line(finding) for finding in findings] or [one_line(review.get("msg", "the set was not validated"))]
+    told = [_finding(finding) for finding in review.get("findings", []) if finding["severity"] != "info"]
+    return told or [_same(one_line(review.get("msg", "the set was not validated")).removeprefix(f"{host}: "))]
+
+
+def _same(line: str) -> tuple[str, str]:
+    return line, line
 
 
 def _module_failure(result: Mapping[str, Any]) -> str:
@@ -60,18 +75,22 @@ def _module_failure(result: Mapping[str, Any]) -> str:
     return " ".join(part for part in (one_line(result.get("msg", "")), said) if part)
 
 
-def finding_line(finding: Mapping[str, Any]) -> str:
+def _finding(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """Topic and line."""
     sentences = [one_line(finding[part]).rstrip(".") for part in ("message", "reason", "fix") if finding.get(part)]
-    return f"{finding['severity']} {finding['rule']}: {'. '.join(sentences)}."
+    line = f"{finding['severity']} {finding['rule']}: {'. '.join(sentences)}."
+    if finding.get("waiver"):
+        line += f" Waived: {one_line(finding['waiver'])}"
+    return f"{finding['severity']} {finding['rule']} {' '.join(finding['keys'])}", line
 
 
 def findings(reviews: Mapping[str, Any]) -> list[str]:
     """Findings and waivers of an accepted set."""
-    stories = {}
-    for host, review in reviews.items():
-        waived = [f"{finding_line(item)} Waived: {one_line(item.get('waiver', ''))}" for item in review.get("waived", [])]
-        stories[host] = [finding_line(item) for item in review.get("findings", [])] + waived
-    return shared(stories)
+    return _shared(
+        (host, *_finding(finding))
+        for host, review in reviews.items()
+        for finding in [*review.get("findings", []), *review.get("waived", [])]
+    )
 
 
 def plan_lines(plan: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:
@@ -88,12 +107,13 @@ def plan_lines(plan: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]
 # A wave ---------------------------------------------------------------------------------------------------------------------
 
 
-def started_lines(started: Mapping[str, Any]) -> list[str]:
+def started_lines(started: Mapping[str, Any], check_mode: bool) -> list[str]:
     """What the trial changed on each host, or would change."""
-    return shared({host: _started(result) for host, result in started.items()})
+    verb = "would change" if check_mode else "changed"
+    return shared({host: _started(result, verb) for host, result in started.items()})
 
 
-def _started(result: Mapping[str, Any]) -> list[str]:
+def _started(result: Mapping[str, Any], verb: str) -> list[str]:
     if result.get("unreachable"):
         return ["was lost while the set was put on trial: " + one_line(result.get("msg"))]
     if result.get("failed"):
@@ -105,8 +125,8 @@ def _started(result: Mapping[str, Any]) -> list[str]:
     changes = [f"{key} {pair['before']} -> {pair['after']}" for key, pair in result.get("values", {}).items()]
     effects = [f"{key} {pair['before']} -> {pair['after']} with them" for key, pair in result.get("side_effects", {}).items()]
     if not changes:
-        return ["no value changes, only the file is new"]
-    return [f"{count(len(changes), 'key')} changed: " + "; ".join(changes + effects)]
+        return ["every value is live already, only the file is new"]
+    return [f"{count(len(changes), 'key')} {verb}: " + "; ".join(changes + effects)]
 
 
 def undone_lines(undone: Mapping[str, Any]) -> list[str]:

@@ -183,10 +183,10 @@ def _decide(
     """The plain thresholds. Whatever replaces them takes and returns the same."""
     lost = {name: host["lost"] for name, host in observations["hosts"].items() if host["lost"]}
     if lost:
-        return ROLL_BACK, "lost " + _named(lost)
+        return ROLL_BACK, f"lost {_named(lost)}; {_compare(wave, controls, before)}"
     tripped = {name: host["guard"] for name, host in observations["hosts"].items() if host["guard"]}
     if tripped:
-        return ROLL_BACK, "the guard rolled back " + _named(tripped)
+        return ROLL_BACK, f"the guard rolled back {_named(tripped)}; {_compare(wave, controls, before)}"
 
     # A reference with hardly any connections says nothing.
     references = [group for group in (controls, before) if group.opens >= limits.min_opens]

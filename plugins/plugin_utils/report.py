@@ -117,21 +117,18 @@ def _failures(*results: Mapping[str, Any]) -> list[str]:
     return account.shared(failures)
 
 
-def lines(record: Record, wave: Mapping[str, Any], undone: Mapping[str, Any] | None, path: Path | None) -> list[str]:
+def lines(record: Record, wave: Mapping[str, Any], undone: Mapping[str, Any] | None, path: Path) -> list[str]:
     """How the wave ended, for people."""
     total = len(record["planned"])
     heading = f"Wave {wave['number']} of {total}"
     if undone is None:
-        said = [f"{heading}: " + _ending(wave)]
-        if wave["number"] == total:
-            said += [f"Report: {path}"] if path else []
-        return said
-    said = [f"{heading}: rolled back. {wave['reason']}", *account.undone_lines(undone)]
+        said = [f"{heading}: {_ending(wave)}"]
+        return [*said, f"Report: {path}"] if wave["number"] == total else said
+    said = [f"{heading} is rolled back, and no further wave starts.", *account.undone_lines(undone)]
     before = [host for item in record["waves"] if item["outcome"] == "confirmed" for host in item["hosts"]]
     if before:
         said.append(f"Confirmed by earlier waves and left as they are: {account.names(before)}. playbooks/rollback.yml undoes them")
-    said.append("No further wave starts.")
-    return said + ([f"Report: {path}"] if path else [])
+    return [*said, f"Report: {path}"]
 
 
 def _ending(wave: Mapping[str, Any]) -> str:
