@@ -129,20 +129,19 @@ def _fork_host(host: Host, place: lab_host.Place, pipes: tuple[int, int, int, in
     answer_read, answer_write = os.pipe()
     middle = os.fork()
     if middle == 0:
-        # A PID namespace begins with the next child, hence a process in between.
+        # A PID namespace begins with the next child, hence a process in between. Neither returns.
         try:
             ns.unshare(_ALONE | ns.CLONE_NEWPID)
             inner = os.fork()
-            if inner != 0:
-                os.write(answer_write, str(inner).encode())
+            if inner == 0:
+                os.close(answer_read)
+                os.close(answer_write)
+                _be_host(host, place, pipes)
+            os.write(answer_write, str(inner).encode())
         except OSError as error:
             os.write(answer_write, f"no namespaces for host {host.name}: {error}".encode())
-            os._exit(1)
-        if inner != 0:
+        finally:
             os._exit(0)
-        os.close(answer_read)
-        os.close(answer_write)
-        _be_host(host, place, pipes)
     os.close(answer_write)
     answer = b""
     while chunk := os.read(answer_read, 4096):
@@ -161,16 +160,20 @@ def _be_host(host: Host, place: lab_host.Place, pipes: tuple[int, int, int, int]
     try:
         os.read(go_read, 1)
         os.close(go_read)
-        report = {"host": host.name, "key": lab_host.bring_up(host, place)}
+        _report(report_write, {"host": host.name, "key": lab_host.bring_up(host, place)})
+        os.close(report_write)
+        lab_host.reap_for_ever()
     except Exception as error:  # whatever it is, lab.py up has to hear of it
         if not isinstance(error, (RuntimeError, OSError)):
             traceback.print_exc()
-        report = {"host": host.name, "error": str(error)[:2000]}
-    os.write(report_write, (json.dumps(report) + "\n").encode())  # below PIPE_BUF, so lines of hosts do not mix
-    if "error" in report:
+        with contextlib.suppress(BrokenPipeError):  # another host's error was heard first
+            _report(report_write, {"host": host.name, "error": str(error)[:2000]})
+    finally:
         os._exit(1)
-    os.close(report_write)
-    lab_host.reap_for_ever()
+
+
+def _report(pipe: int, message: dict[str, str]) -> None:
+    os.write(pipe, (json.dumps(message) + "\n").encode())  # below PIPE_BUF, so lines of hosts do not mix
 
 
 def _cables(hosts: list[Host], pids: list[int]) -> None:

@@ -24,7 +24,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 LAB = "nat_front"
 # Small enough for a demonstration: sixteen seconds are some 130 connections a server.
-PACE = {"tune_hosts": "servers", "tune_soak": 16, "tune_looks": 4, "tune_baseline": 5, "tune_confirm_grace": 30, "tune_probe_port": 80}
+PACE = {
+    "tune_hosts": "servers",
+    "tune_soak": 16,
+    "tune_looks": 4,
+    "tune_baseline": 5,
+    "tune_confirm_grace": 30,
+    "tune_probe_port": 80,
+}
 CONNECTS_BEFORE = 60
 # Everything that a rollout may change on a host; equal text before and after is equality byte for byte.
 SNAPSHOT = """
@@ -92,7 +99,9 @@ def _wait_for_traffic(lab: Lab) -> None:
         if totals and min(total["attempts"] for total in totals.values()) >= CONNECTS_BEFORE:
             return
         if time.monotonic() > deadline:
-            raise load.LoadError(f"the clients of lab {lab.name} do not reach {CONNECTS_BEFORE} connections to each server in a minute")
+            raise load.LoadError(
+                f"the clients of lab {lab.name} do not reach {CONNECTS_BEFORE} connections to each server in a minute"
+            )
         time.sleep(0.5)
 
 
@@ -108,7 +117,11 @@ def _rollout(lab: Lab, example: pathlib.Path, arguments: list[str]) -> int:
         f"@{example}",
         *arguments,
     ]
-    environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout", "ANSIBLE_FORCE_COLOR": str(sys.stdout.isatty())}
+    environment = {
+        **os.environ,
+        "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout",
+        "ANSIBLE_FORCE_COLOR": str(sys.stdout.isatty()),
+    }
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
@@ -128,7 +141,9 @@ def _snapshots(lab: Lab) -> dict[str, str]:
 
 
 def _account(before: dict[str, str], after: dict[str, str], example: dict[str, Any]) -> list[str]:
-    wanted = {f"{key.replace('.', '/')}:{' '.join(str(value).split())}" for key, value in example["tune_sysctl"].items()}
+    wanted = {
+        f"{key.replace('.', '/')}:{' '.join(str(value).split())}" for key, value in example["tune_sysctl"].items()
+    }
     stories: dict[str, list[str]] = {}
     for server, text in after.items():
         live = {" ".join(line.split()) for line in text.splitlines()}
