@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import fcntl
 import json
 import os
 import pathlib
@@ -55,6 +56,13 @@ def main() -> int:
         return 2
     example = yaml.safe_load(path.read_text(encoding="utf-8"))
     lab = Lab(f"{LAB}.tune")
+    (ROOT / ".lab").mkdir(exist_ok=True)
+    alone = open(ROOT / ".lab" / "tune.lock", "w", encoding="ascii")  # noqa: SIM115 (held until this process ends)
+    try:
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("`make tune` runs in this checkout already: wait for it, or use another checkout.", file=sys.stderr)
+        return 2
     try:
         _lab("up", "--bound-to", str(os.getpid()), *_beginning(example))
         _lab("load", "start")
