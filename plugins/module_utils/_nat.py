@@ -71,7 +71,12 @@ def nf_tables():
 
 def ip_tables():
     """The same of the old ip_tables: asked only where its NAT table is loaded, since listing would load it."""
-    if "nat" not in (read_text("/proc/net/ip_tables_names") or "").split():
+    try:
+        with open("/proc/net/ip_tables_names") as stream:
+            tables = stream.read().split()
+    except FileNotFoundError:
+        return {}
+    if "nat" not in tables:
         return {}
     for tool in ("iptables-legacy-save", "iptables-save"):
         try:

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dumps over a netlink socket: addresses, links, sockets and packet filter rules without starting a process."""
 
+import os
 import socket
 import struct
 
@@ -31,7 +32,7 @@ def dump(protocol, message_type, request):
                 if kind in (_DONE, _ERROR):
                     code = struct.unpack_from("=i", data, offset + _HEADER.size)[0]
                     if code:
-                        raise OSError(-code, "netlink")
+                        raise OSError(-code, os.strerror(-code))
                     return
                 yield data[offset + _HEADER.size:offset + length]
                 offset += (length + 3) & ~3

@@ -25,6 +25,8 @@ ROLES = {
 }
 _CONFIDENCE = ("low", "medium", "high")
 _KEEPALIVED = "/etc/keepalived/keepalived.conf"
+# Behind these a host hides containers and virtual machines of its own.
+_GUEST_BRIDGES = ("docker", "br-", "podman", "cni", "virbr", "lxcbr", "lxdbr", "incusbr")
 # From so many connections of one address on, somebody stands in front of the clients, or one client is very busy.
 _CROWD = 50
 
@@ -60,10 +62,7 @@ def find(interfaces, sysctl, counters, sockets, processes):
     vips = _virtual_addresses(interfaces)
     _real_server(front, vips, interfaces, sysctl)
     _director(role)
-    try:
-        _translation(role, sysctl)
-    except OSError as problem:
-        unreadable.append({"what": "rules of nf_tables", "reason": problem.strerror or str(problem)})
+    _translation(role, interfaces, sysctl, unreadable)
     for process, pid in sorted(processes.items()):
         if process in ROLES:
             role.add(ROLES[process][0], ROLES[process][1], "%s runs" % process, "process %d" % pid)
@@ -141,26 +140,31 @@ def parse_ip_vs(text):
     return methods
 
 
-def _translation(role, sysctl):
-    """Source NAT makes a gateway where the host forwards too."""
-    rules = [("ip_tables", place, count) for place, count in _nat.ip_tables().items()]
-    try:
-        rules += [("nf_tables", place, count) for place, count in _nat.nf_tables().items()]
-    finally:
-        forwards = sysctl.get("net.ipv4.ip_forward") == "1"
+def _translation(role, interfaces, sysctl, unreadable):
+    """Source NAT makes a gateway where the host forwards too, unless it may be for the host's own guests."""
+    rules = []
+    for source, read in (("ip_tables", _nat.ip_tables), ("nf_tables", _nat.nf_tables)):
+        try:
+            rules += [(source, place, count) for place, count in read().items()]
+        except OSError as problem:
+            unreadable.append({"what": "rules of %s" % source, "reason": problem.strerror or str(problem)})
+    forwards = sysctl.get("net.ipv4.ip_forward") == "1"
+    guests = sorted(interface["name"] for interface in interfaces if interface["name"].startswith(_GUEST_BRIDGES))
+    for source, (kind, table, chain), count in sorted(rules):
+        fact = "%d %s rules" % (count, kind) if count else "the table is loaded"
+        seen_at = "%s: %s %s" % (source, table, chain)
+        if chain == "KUBE-POSTROUTING":
+            role.add("kubernetes_node", "high", fact, seen_at)
+        elif kind in _nat.SOURCE:
+            role.add("nat_gateway", "high" if forwards and count and not guests else "low", fact, seen_at)
+    if role.has("nat_gateway"):
+        if forwards:
+            role.add("nat_gateway", "low", "forwards", "net.ipv4.ip_forward")
+        if guests:
+            role.add("nat_gateway", "low", "has guests of its own behind %s" % ", ".join(guests), "interface list")
         tracked = sysctl.get("net.netfilter.nf_conntrack_count")
-        for source, (kind, table, chain), count in sorted(rules):
-            fact = "%d %s rules" % (count, kind) if count else "the table is loaded"
-            seen_at = "%s: %s %s" % (source, table, chain)
-            if chain == "KUBE-POSTROUTING":
-                role.add("kubernetes_node", "high", fact, seen_at)
-            elif kind in _nat.SOURCE:
-                role.add("nat_gateway", "high" if forwards and count else "low", fact, seen_at)
-        if role.has("nat_gateway"):
-            if forwards:
-                role.add("nat_gateway", "low", "forwards", "net.ipv4.ip_forward")
-            if _number(tracked):
-                role.add("nat_gateway", "low", "%s connections tracked" % tracked, "net.netfilter.nf_conntrack_count")
+        if _number(tracked):
+            role.add("nat_gateway", "low", "%s connections tracked" % tracked, "net.netfilter.nf_conntrack_count")
 
 
 def _crowds(nat_clients, counters, sockets):

@@ -116,6 +116,15 @@ def test_source_nat_of_kube_proxy_makes_a_node_and_no_gateway(monkeypatch):
     assert [role["value"] for role in find([], {"net.ipv4.ip_forward": "1"})["role"]] == ["kubernetes_node"]
 
 
+def test_source_nat_for_guests_of_the_host_is_a_weak_sign_of_a_gateway(monkeypatch):
+    monkeypatch.setattr(_nat, "nf_tables", lambda: {("masquerade", "nat", "POSTROUTING"): 1})
+    forwards = {"net.ipv4.ip_forward": "1"}
+    (role,) = find([interface("docker0", ["172.17.0.1/16"], "bridge")], forwards)["role"]
+    assert (role["value"], role["confidence"]) == ("nat_gateway", "low")
+    (role,) = find([interface("eth1", ["172.17.0.1/16"])], forwards)["role"]
+    assert (role["value"], role["confidence"]) == ("nat_gateway", "high")
+
+
 def test_a_crowd_behind_one_address_is_a_weak_sign():
     crowd = {"incoming": {"top": [{"address": "198.51.100.7", "connections": 400}]}}
     assert find([], sockets=crowd)["clients_behind_nat"]["confidence"] == "low"
