@@ -60,8 +60,7 @@ def _address(text):
 def _read_table(path):
     with open(path) as stream:
         stream.readline()
-        for item in parse_table(stream):
-            yield item
+        yield from parse_table(stream)
 
 
 def _ask_kernel(family, states):
@@ -78,18 +77,15 @@ def _tcp(many):
     if many:
         for states in (_NO_TIME_WAIT, 1 << _TIME_WAIT):
             for family in (socket.AF_INET, socket.AF_INET6):
-                for item in _ask_kernel(family, states):
-                    yield item
+                yield from _ask_kernel(family, states)
     else:
-        for item in _tables("tcp"):
-            yield item
+        yield from _tables("tcp")
 
 
 def _tables(protocol):
     for path in ("/proc/net/" + protocol, "/proc/net/%s6" % protocol):
         try:
-            for item in _read_table(path):
-                yield item
+            yield from _read_table(path)
         except FileNotFoundError:
             continue
 

@@ -65,6 +65,7 @@ class Namespace:
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             self.command(args),
+            check=False,  # Below, with what it said.
             input="" if input is None else input,
             capture_output=True,
             text=True,
