@@ -63,12 +63,7 @@ def test_host_has_its_own_etc_run_and_var_lib(lab):
 
 
 def test_host_begins_clean(lab):
-    assert (
-        lab.shell(
-            "host2", "ls /etc/sysctl.d /usr/lib/sysctl.d /usr/local/lib/sysctl.d | grep -v :", check=False
-        ).split()
-        == []
-    )
+    assert lab.shell("host2", "find /etc/sysctl.d /usr/lib/sysctl.d /usr/local/lib/sysctl.d -type f") == ""
     assert lab.shell("host2", "grep -v '^#' /etc/sysctl.conf", check=False) == ""
     assert lab.shell("host2", "test -e /run/systemd || echo none") == "none\n"
     assert lab.shell("host2", "hostname; cat /etc/hostname") == "host2\nhost2\n"
@@ -76,9 +71,8 @@ def test_host_begins_clean(lab):
 
 
 def test_checkout_cannot_be_changed_from_a_host(lab):
-    assert (
-        "Read-only" in lab.run("shell", "--host", "host1", "--", f"touch {lab.directory.parent}/x", check=False).stderr
-    )
+    done = lab.run("shell", "--host", "host1", "--", f"touch {lab.directory.parent}/x", check=False)
+    assert "Read-only file system" in done.stderr
 
 
 @pytest.mark.parametrize("key", ["fs/file-max", "kernel/pid_max", "vm/swappiness"])
@@ -97,7 +91,8 @@ done = {}
 for top, _, names in os.walk("/proc/sys/net"):
     for name in names:
         path = os.path.join(top, name)
-        if "mgmt0" in path or name == "flush" or not os.stat(path).st_mode & 0o200 or os.statvfs(path).f_flag & os.ST_RDONLY:
+        masked = os.statvfs(path).f_flag & os.ST_RDONLY
+        if masked or "mgmt0" in path or name == "flush" or not os.stat(path).st_mode & 0o200:
             continue
         try:
             old = open(path).read().strip()

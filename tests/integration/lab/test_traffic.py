@@ -32,17 +32,17 @@ def test_timestamps_behind_nat(make_lab):
     lab = make_lab("nat_front")
     lab.up("--set", "net.ipv4.tcp_timestamps=0")
     lab.run("load", "start", "--seconds", "60")
-    assert rejects_per_1000(lab, 8) == 0
+    assert rejects_per_1000(lab, 5) == 0
     for server in SERVERS:
         lab.shell(server, "echo 1 > /proc/sys/net/ipv4/tcp_timestamps")
     time.sleep(3)  # what was opened without timestamps is still in TIME_WAIT: let the 4-tuples come round once
-    assert rejects_per_1000(lab, 8) >= 50
+    assert rejects_per_1000(lab, 5) >= 50
     lab.run("load", "stop")
     assert "not running" in lab.run("load", "report").stdout
     totals = json.loads(lab.run("load", "report", "--json").stdout)
     assert sorted(totals) == SERVERS
     for total in totals.values():
-        assert total["attempts"] == total["ok"] + total["failed"] > 100
+        assert total["attempts"] == total["ok"] + total["failed"] > 50
         assert total["ok"] > 0.9 * total["attempts"]
     lab.down()
 
