@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rolls an example out over lab nat_front, with clients at work, and says how the servers were left. `make tune` calls it."""
+"""Rolls an example out over lab nat_front, with clients at work, and says how the servers were left: `make tune`."""
 
 from __future__ import annotations
 

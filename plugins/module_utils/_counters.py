@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counters of the network stack, and which of them speak of a failed change.
 
-Meanings and kernels: Documentation/networking/snmp_counter.rst and net/ipv4/proc.c. Which counters a kernel has is told by the header lines
-of /proc/net/netstat, never by a zero.
+Meanings and kernels: Documentation/networking/snmp_counter.rst and net/ipv4/proc.c. Which counters a kernel has is
+told by the header lines of /proc/net/netstat, never by a zero.
 """
 
 import time
 
-# A segment or a SYN thrown away because of its timestamp. PAWSOldAck is not among them: it counts harmless reordered ACKs.
+# A segment or a SYN thrown away because of its timestamp. PAWSOldAck is not among them: it counts harmless reordered
+# ACKs.
 TIMESTAMP_REJECTS = (
     "TcpExt.PAWSPassive",  # SYN dropped by tcp_tw_recycle, up to 4.11
     "TcpExt.PAWSActive",
@@ -39,7 +40,7 @@ WATCHED = TIMESTAMP_REJECTS + OPENS + QUEUES + RESETS
 
 
 def parse_table(text):
-    """{"TcpExt": {"SyncookiesSent": 0, ...}, ...} of /proc/net/netstat or /proc/net/snmp: pairs of a header and a value line."""
+    """{"TcpExt": {"SyncookiesSent": 0, ...}, ...} of /proc/net/netstat or snmp: pairs of a header and a value line."""
     table = {}
     lines = [line.split() for line in text.splitlines()]
     for header, values in zip(lines[::2], lines[1::2]):
@@ -92,7 +93,7 @@ def flatten(counters, names=WATCHED):
 
 
 def boot_id():
-    """Changes with every start of the host: the kernel's boot id, and when process 1 began, for a container that starts anew on a running kernel."""
+    """Changes with every start of the host: the kernel's boot id, and when process 1 began (containers start anew)."""
     with open("/proc/sys/kernel/random/boot_id") as stream:
         kernel = stream.read().strip()
     try:

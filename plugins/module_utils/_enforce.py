@@ -22,8 +22,8 @@ class Refused(Exception):
 def enforce(targets):
     """Writes every key that does not hold its target, in the order given, and reads back. Raises Refused.
 
-    Keys depend on each other (ip_local_port_range on ip_unprivileged_port_start, many on ip_forward, which resets them), so a key that is refused
-    or lost again is written again after the others, as long as that brings progress.
+    Keys depend on each other (ip_local_port_range on ip_unprivileged_port_start, many on ip_forward, which resets
+    them), so a key that is refused or lost again is written again after the others, as long as that brings progress.
     """
     open_before = None
     for _attempt in range(_PASSES):

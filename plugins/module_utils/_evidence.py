@@ -9,7 +9,8 @@ from ._counters import OPENS, TIMESTAMP_REJECTS
 def increments(before, after):
     """What each counter rose by between two samples of one host, or None where the two cannot be compared.
 
-    They cannot after a reboot, when the kernel shows other counters, or when one went back: nothing is known then, which is not zero.
+    They cannot after a reboot, when the kernel shows other counters, or when one went back: nothing is known then,
+    which is not zero.
     """
     if before["boot_id"] != after["boot_id"] or set(before["counters"]) != set(after["counters"]):
         return None
@@ -28,12 +29,12 @@ def opens(rise):
 
 
 def per_thousand(events, exposure):
-    """Events per 1,000 opens. Rejects without any open count as if there had been one: they are damage, not absence of traffic."""
+    """Events per 1,000 opens. Rejects without any open count as if there had been one: they are damage, not silence."""
     return 1000.0 * events / max(exposure, 1)
 
 
 def exceeds(events, exposure, reference_events, reference_exposure, min_events, max_per_1000, max_ratio):
-    """Whether events are too many: in number, as a rate, and against a reference (the time before, or untouched hosts)."""
+    """Whether events are too many: in number, as a rate, and against a reference (the time before, untouched hosts)."""
     rate = per_thousand(events, exposure)
     reference = per_thousand(reference_events, reference_exposure) if reference_exposure else 0.0
     return events >= min_events and rate > max_per_1000 and rate > max_ratio * reference

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guard: watches a trial on the host itself, and ends it on a rise of timestamp rejects, or when nobody confirms in time.
+"""The guard: watches a trial on the host itself, and ends it on a rise of timestamp rejects, or when nobody confirms
+in time.
 
 It needs no network, no controller and no session. Its clock is CLOCK_BOOTTIME, so suspends count and set clocks do not.
 """
@@ -65,7 +66,11 @@ class Guard:
             self.record = record
             self._seen = seen
             return True
-        if self.record is None or record is not None or any(entry["id"] == self.trial_id for entry in self.trials.history()):
+        if (
+            self.record is None
+            or record is not None
+            or any(entry["id"] == self.trial_id for entry in self.trials.history())
+        ):
             return False
         self.trials.state.prepare()
         self.trials.state.write(PENDING, self.record)
@@ -101,10 +106,22 @@ class Guard:
         before = (increments(self.baseline[0], self.baseline[-1]) if self.baseline else None) or {}
         rejects, exposure = timestamp_rejects(rise), opens(rise)
         was_rejects, was_exposure = timestamp_rejects(before), opens(before)
-        if not exceeds(rejects, exposure, was_rejects, was_exposure, limits["min_events"], limits["max_per_1000"], limits["max_ratio"]):
+        if not exceeds(
+            rejects,
+            exposure,
+            was_rejects,
+            was_exposure,
+            limits["min_events"],
+            limits["max_per_1000"],
+            limits["max_ratio"],
+        ):
             return None
         return "%d timestamp rejects in %d new connections (%.0f per 1,000; before the trial %.0f; limit %.0f)" % (
-            rejects, exposure, per_thousand(rejects, exposure), per_thousand(was_rejects, was_exposure), limits["max_per_1000"],
+            rejects,
+            exposure,
+            per_thousand(rejects, exposure),
+            per_thousand(was_rejects, was_exposure),
+            limits["max_per_1000"],
         )
 
     def _roll_back(self, reason, by_evidence):
@@ -127,18 +144,17 @@ class Guard:
                 with open(path) as stream:
                     lines = stream.readlines()
                 with open(path + ".cut", "w") as stream:
-                    stream.writelines(lines[len(lines) // 2:])
+                    stream.writelines(lines[len(lines) // 2 :])
                 os.rename(path + ".cut", path)
 
 
 def read_samples(state):
     """The series of the pending or last trial: samples, each with the phase that it was taken in."""
     samples = []
-    with contextlib.suppress(OSError):
-        with open(state.path(_guard_process.SAMPLES)) as stream:
-            for line in stream:
-                with contextlib.suppress(ValueError):  # The last line of a guard that was killed.
-                    samples.append(json.loads(line))
+    with contextlib.suppress(OSError), open(state.path(_guard_process.SAMPLES)) as stream:
+        for line in stream:
+            with contextlib.suppress(ValueError):  # The last line of a guard that was killed.
+                samples.append(json.loads(line))
     return samples
 
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guard as a process: how it gets onto the host, starts, is found alive, and goes.
 
-It must outlive the module, the SSH session and the folder that Ansible unpacks into, so the host half travels on as a zip in the state folder
-and runs from there: as a transient service where systemd runs (which restarts it), as a detached process elsewhere.
+It must outlive the module, the SSH session and the folder that Ansible unpacks into, so the host half travels on as
+a zip in the state folder and runs from there: as a transient service where systemd runs (which restarts it), as a
+detached process elsewhere.
 """
 
 import contextlib
@@ -26,7 +27,18 @@ SAMPLES = "samples.jsonl"
 UNIT = "nettune-guard.service"
 # What the guard is made of. The same files that ran as part of the module.
 MODULES = (
-    "_counters", "_enforce", "_evidence", "_guard", "_guard_process", "_log", "_procfs", "_state", "_sysctl_d", "_sysctl_file", "_sysctl_key", "_trial",
+    "_counters",
+    "_enforce",
+    "_evidence",
+    "_guard",
+    "_guard_process",
+    "_log",
+    "_procfs",
+    "_state",
+    "_sysctl_d",
+    "_sysctl_file",
+    "_sysctl_key",
+    "_trial",
 )
 _MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
 _START_SECONDS = 10.0
@@ -42,13 +54,18 @@ def start(state, trial_id, baseline_seconds):
     _install(state)
     command = [sys.executable, "-I", "-S", state.path(ARCHIVE)]
     if os.path.isdir("/run/systemd/system"):
-        _start_service(command + ["watch", state.folder, trial_id])
+        _start_service([*command, "watch", state.folder, trial_id])
     else:
         # A session of its own: the end of the SSH session does not reach it.
         with open(os.devnull, "r+b") as null:
             subprocess.Popen(
-                command + ["supervise", state.folder, trial_id],
-                stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/", env={},
+                [*command, "supervise", state.folder, trial_id],
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                start_new_session=True,
+                cwd="/",
+                env={},
             )
     give_up = time.monotonic() + _START_SECONDS + baseline_seconds
     while time.monotonic() < give_up:
@@ -70,7 +87,7 @@ def alive(state):
 
 
 def dismiss(state):
-    """The trial is over: wakes the guard, which then finds no trial, and waits until it has gone. Its service and files go too."""
+    """The trial is over: wakes the guard, which then finds no trial, and waits until it and its files have gone."""
     give_up = time.monotonic() + _LEAVE_SECONDS
     while alive(state) and time.monotonic() < give_up:
         pid = (state.read(READY) or {}).get("pid")
@@ -105,11 +122,18 @@ def _install(state):
 
 def _start_service(command):
     # A service, not a timer: `systemctl daemon-reload` starts timers anew.
-    options = ["--unit=" + UNIT, "--quiet", "--property=Restart=on-failure", "--property=RestartSec=1", "--property=TimeoutStopSec=2"]
-    # A guard that failed in an earlier trial must not keep the name of the unit. (--collect does that, but not in systemd 219.)
+    options = [
+        "--unit=" + UNIT,
+        "--quiet",
+        "--property=Restart=on-failure",
+        "--property=RestartSec=1",
+        "--property=TimeoutStopSec=2",
+    ]
+    # A guard that failed in an earlier trial must not keep the name of the unit. (--collect does that, but not in
+    # systemd 219.)
     subprocess.call(["systemctl", "reset-failed", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     done = subprocess.Popen(
-        ["systemd-run"] + options + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ["systemd-run", *options, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     output = done.communicate()[0].decode("utf-8", "replace").strip()
     if done.returncode:

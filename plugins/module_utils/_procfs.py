@@ -47,7 +47,7 @@ def read_tree(root: str = "net") -> Tree:
     read_only = []
     unreadable = []
     for path, writable in _files(os.path.join(PROC_SYS, root)):
-        key = from_path(path[len(PROC_SYS) + 1:])
+        key = from_path(path[len(PROC_SYS) + 1 :])
         if not writable:
             read_only.append(key)
         try:

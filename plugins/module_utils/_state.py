@@ -35,7 +35,7 @@ def write_atomically(path, data, mode=0o600, owner=None):
             os.fchmod(descriptor, mode)
             view = memoryview(data)
             while view:
-                view = view[os.write(descriptor, view):]
+                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -48,7 +48,7 @@ def write_atomically(path, data, mode=0o600, owner=None):
 
 
 def temporary_of(path):
-    """Where the new bytes wait until they are complete: one name a file, so that whoever comes after a crash finds and removes it."""
+    """Where new bytes wait until they are complete: one name a file, so that whoever comes after a crash removes it."""
     folder, name = os.path.split(path)
     return os.path.join(folder, ".%s.nettune-new" % name)
 
@@ -69,7 +69,7 @@ def sync_folder(folder):
 
 
 def try_flock(path):
-    """A descriptor that holds the lock of the file until it is closed or its process ends, or None where somebody else has it."""
+    """A descriptor that holds the lock of the file until it is closed or its process ends; None where it is taken."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +104,7 @@ class State:
             if found.st_mode & 0o077:
                 os.chmod(self.folder, 0o700)
         except OSError as problem:
-            raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror))
+            raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror)) from None
 
     def exists(self):
         return os.path.isdir(self.folder) and not os.path.islink(self.folder)
@@ -135,13 +135,13 @@ class State:
             raise StateError(
                 "%s is damaged (%s): compare the host with its files in /etc/sysctl.d, then move the file away"
                 % (self.path(name), problem)
-            )
+            ) from None
 
     def write(self, name, document):
         try:
             write_atomically(self.path(name), json.dumps(document, sort_keys=True).encode("utf-8"))
         except OSError as problem:
-            raise StateError("cannot write %s: %s" % (self.path(name), problem.strerror))
+            raise StateError("cannot write %s: %s" % (self.path(name), problem.strerror)) from None
 
     def signature(self, name):
         """Changes whenever the document is replaced; None where there is none."""

@@ -7,7 +7,8 @@ import collections
 
 from ._sysctl_key import InvalidKey, canonical
 
-# line: number from 1. key: canonical, may hold the glob characters * ? [ ]. value: text, or None for an exclusion (`-key`).
+# line: number from 1. key: canonical, may hold the glob characters * ? [ ]. value: text, or None for an exclusion
+# (`-key`).
 Entry = collections.namedtuple("Entry", "line key value ignore_errors")
 
 
@@ -21,7 +22,7 @@ def parse(text):
         if not line or line[0] in "#;":
             continue
         ignore_errors = line.startswith("-")
-        name, separator, value = line[1 if ignore_errors else 0:].partition("=")
+        name, separator, value = line[1 if ignore_errors else 0 :].partition("=")
         if not separator and not ignore_errors:
             problems.append((number, "%r is not a setting: write key = value" % line))
             continue

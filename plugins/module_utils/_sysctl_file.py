@@ -22,7 +22,9 @@ class BadFile(ValueError):
 def check_path(path):
     folder, name = os.path.split(path)
     if folder != FOLDER or not name.endswith(".conf") or name.startswith("."):
-        raise BadFile("path %r must be a file %s/NAME.conf: systemd and procps read no other names there" % (path, FOLDER))
+        raise BadFile(
+            "path %r must be a file %s/NAME.conf: systemd and procps read no other names there" % (path, FOLDER)
+        )
     return path
 
 
@@ -35,8 +37,8 @@ def settings(text):
 
 
 def run_path(path):
-    """Where the pending trial's file lies: another name than in /etc, which would hide it, and behind that one in the order of names."""
-    return os.path.join(RUN_FOLDER, os.path.basename(path)[:-len(".conf")] + ".trial.conf")
+    """Where the pending trial's file lies: a name that one in /etc does not hide, and that comes behind it in order."""
+    return os.path.join(RUN_FOLDER, os.path.basename(path)[: -len(".conf")] + ".trial.conf")
 
 
 def snapshot(path):
@@ -72,7 +74,9 @@ def holds(path, content):
 def write(path, content, like=None):
     """Replaces the file as a whole; mode and owner stay those of the snapshot `like`."""
     os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    write_atomically(path, content.encode("utf-8"), like["mode"] if like else 0o644, tuple(like["owner"]) if like else None)
+    write_atomically(
+        path, content.encode("utf-8"), like["mode"] if like else 0o644, tuple(like["owner"]) if like else None
+    )
 
 
 def restore(path, shot):

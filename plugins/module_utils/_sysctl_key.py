@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names of sysctl keys.
 
-A key has two spellings: `net.ipv4.ip_forward` and `net/ipv4/ip_forward`. The first separator decides which one it is; in the
-dotted one a slash then stands for a dot inside a component, and the other way round (sysctl.d(5)). So an interface named
-eth0.100 is `net.ipv4.conf.eth0/100.rp_filter` or `net/ipv4/conf/eth0.100/rp_filter`.
+A key has two spellings: `net.ipv4.ip_forward` and `net/ipv4/ip_forward`. The first separator decides which one it
+is; in the dotted one a slash then stands for a dot inside a component, and the other way round (sysctl.d(5)). So an
+interface named eth0.100 is `net.ipv4.conf.eth0/100.rp_filter` or `net/ipv4/conf/eth0.100/rp_filter`.
 
 The canonical spelling here is the dotted one.
 """

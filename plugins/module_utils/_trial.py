@@ -8,8 +8,9 @@ A trial is one journal record. Its phases:
     armed -> writing -> on_trial -> confirming -> (confirmed)
                  \-> restoring <-/                            undoing (of a confirmed trial)
 
-The record is on disk before anything happens that it describes, so whoever finds it with the lock free knows what the dead owner was at and
-finishes it: see recover(). The rename of the file into /etc/sysctl.d is the point of no return: before it a host is old, behind it new.
+The record is on disk before anything happens that it describes, so whoever finds it with the lock free knows what
+the dead owner was at and finishes it: see recover(). The rename of the file into /etc/sysctl.d is the point of no
+return: before it a host is old, behind it new.
 """
 
 import contextlib
@@ -52,7 +53,7 @@ def prepare_set(sysctl):
         try:
             name = canonical(key)
         except InvalidKey as problem:
-            raise TrialError(str(problem))
+            raise TrialError(str(problem)) from None
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise TrialError("the value of %s must be text or a whole number, not %s" % (name, type(value).__name__))
         text = str(value)
@@ -72,7 +73,7 @@ class Trials:
     def __init__(self, state=None):
         self.state = state or State()
 
-    # What is ------------------------------------------------------------------------------------------------------------
+    # What is ---------------------------------------------------------------------------------------------------------
 
     def pending(self):
         return self.state.read(PENDING) if self.state.exists() else None
@@ -107,7 +108,9 @@ class Trials:
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
         last = self.last_confirmed(path)
         originals = self.originals()
-        dropped = {key: originals[key] for key in (last["values"] if last else {}) if key not in values and key in originals}
+        dropped = {
+            key: originals[key] for key in (last["values"] if last else {}) if key not in values and key in originals
+        }
         return dict(list(dropped.items()) + list(values.items()))
 
     def drift(self, record):
@@ -120,7 +123,7 @@ class Trials:
             if found[key] != expected
         ]
 
-    # What happens -------------------------------------------------------------------------------------------------------
+    # What happens ----------------------------------------------------------------------------------------------------
 
     def check_start(self, values, path, force):
         """Raises TrialError where a trial of these values must not begin."""
@@ -128,18 +131,26 @@ class Trials:
         if record:
             raise TrialError(
                 "a trial is pending here: rollout %s by %s with %s, until %s. Confirm it or roll it back first"
-                % (record["rollout_id"], record["by"], ", ".join(sorted(record["set"])), _clock(record["deadline_epoch"]))
+                % (
+                    record["rollout_id"],
+                    record["by"],
+                    ", ".join(sorted(record["set"])),
+                    _clock(record["deadline_epoch"]),
+                )
             )
         name = set_hash(values)
         refused = next((entry for entry in self.history() if entry["set_hash"] == name), None)
         if refused and refused["state"] == "rolled_back" and refused["by_evidence"] and not force:
             raise TrialError(
-                "this very set was rolled back here on %s: %s. Change it, or force it" % (_clock(refused["ended"]), refused["reason"])
+                "this very set was rolled back here on %s: %s. Change it, or force it"
+                % (_clock(refused["ended"]), refused["reason"])
             )
         before = _live(self.targets(values, path), explain=True)
         for key in before:
             if not _writable(key):
-                raise TrialError("%s is read-only on this host: leave it out, or set it where it is global (init namespace)" % key)
+                raise TrialError(
+                    "%s is read-only on this host: leave it out, or set it where it is global (init namespace)" % key
+                )
         return before
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
@@ -186,8 +197,11 @@ class Trials:
                 self.state.write(PENDING, record)
             except (Refused, StateError, _guard_process.GuardError, OSError) as problem:
                 self.revert(record, "could not be applied: %s" % problem)
-                raise TrialError("%s. Everything was put back" % problem)
-            log("rollout %s is on trial: %s; rolled back at %s unless confirmed" % (rollout_id, _listed(values), _clock(record["deadline_epoch"])))
+                raise TrialError("%s. Everything was put back" % problem) from None
+            log(
+                "rollout %s is on trial: %s; rolled back at %s unless confirmed"
+                % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
+            )
             return record
 
     def confirm(self, rollout_id):
@@ -200,7 +214,9 @@ class Trials:
             if record is None:
                 return self._already_confirmed(rollout_id), False
             if rollout_id and record["rollout_id"] != rollout_id:
-                raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+                raise TrialError(
+                    "the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id)
+                )
             drift = self.drift(record)
             if drift:
                 raise TrialError(
@@ -213,7 +229,9 @@ class Trials:
                 _sysctl_file.write(record["path"], record["content"], record["file"])
             except OSError as problem:
                 self.revert(record, "could not be persisted: %s" % problem)
-                raise TrialError("%s cannot be written: %s. Everything was put back" % (record["path"], problem.strerror))
+                raise TrialError(
+                    "%s cannot be written: %s. Everything was put back" % (record["path"], problem.strerror)
+                ) from None
             self._confirmed(record)
             return record, True
 
@@ -225,7 +243,9 @@ class Trials:
             self.recover()
             record = self.pending()
             if record is not None and rollout_id and record["rollout_id"] != rollout_id:
-                raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+                raise TrialError(
+                    "the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id)
+                )
             if record is not None:
                 return record, self.revert(record, reason, by_evidence)
             if rollout_id:
@@ -238,14 +258,15 @@ class Trials:
             record = stack[-1]
             if rollout_id and record["rollout_id"] != rollout_id:
                 raise TrialError(
-                    "rollout %s was confirmed here, and %s after it: undo the later one first" % (rollout_id, record["rollout_id"])
+                    "rollout %s was confirmed here, and %s after it: undo the later one first"
+                    % (rollout_id, record["rollout_id"])
                 )
             record = dict(record, phase="undoing", boot_id=boot_id())
             self.state.write(PENDING, record)
             return record, self._undo(record, reason)
 
     def recover(self):
-        """Finishes what a dead owner left. The caller holds the lock. Returns the outcome, or None where there was nothing to do."""
+        """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
         record = self.pending()
         if record is None:
             return None
@@ -264,7 +285,7 @@ class Trials:
             return self.revert(record, "its guard is gone, so nobody watched")
         return None
 
-    # How ----------------------------------------------------------------------------------------------------------------
+    # How -------------------------------------------------------------------------------------------------------------
 
     def revert(self, record, reason, by_evidence=False):
         """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
@@ -284,7 +305,9 @@ class Trials:
         if _sysctl_file.holds(record["path"], record["content"]):
             _sysctl_file.restore(record["path"], record["file"])
         elif _sysctl_file.snapshot(record["path"]) != record["file"]:
-            foreign.append({"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"})
+            foreign.append(
+                {"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}
+            )
         stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
         self.state.write(CONFIRMED, stack)
         still_ours = {key for entry in stack for key in entry["values"]}
@@ -318,9 +341,12 @@ class Trials:
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
-        self.state.write(HISTORY, ([outcome] + history)[:KEEP_HISTORY])
+        self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
         self.state.remove(PENDING)
-        log("rollout %s is %s: %s; %s" % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"])))
+        log(
+            "rollout %s is %s: %s; %s"
+            % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"]))
+        )
         _guard_process.dismiss(self.state)
         return outcome
 
@@ -330,13 +356,17 @@ class Trials:
             raise TrialError("nothing is on trial here, so nothing can be confirmed")
         if latest["state"] != "confirmed":
             raise TrialError(
-                "rollout %s was rolled back here on %s: %s" % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
+                "rollout %s was rolled back here on %s: %s"
+                % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
             )
         return latest
 
 
 def _restore(before, after):
-    """Puts back keys that still hold what the trial gave them; returns the others as drift. What the restore itself changes goes back too."""
+    """Puts back keys that still hold what the trial gave them; returns the others as drift.
+
+    What the restore itself changes besides goes back too.
+    """
     live = dict(read_tree().values)
     live.update(_live(before))
     targets = {}

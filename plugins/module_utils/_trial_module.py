@@ -13,7 +13,12 @@ from ._sysctl_file import BadFile
 from ._trial import TrialError, Trials, prepare_set
 
 _LIMITS = {"confirm_within": (5, 86400)}
-_GUARD_LIMITS = {"baseline_seconds": (0, 3600), "min_events": (1, 10 ** 9), "max_per_1000": (0, 10 ** 6), "max_ratio": (1, 10 ** 6)}
+_GUARD_LIMITS = {
+    "baseline_seconds": (0, 3600),
+    "min_events": (1, 10**9),
+    "max_per_1000": (0, 10**6),
+    "max_ratio": (1, 10**6),
+}
 
 
 def run(module):
@@ -45,7 +50,7 @@ def run_info(module):
             history=trials.history(),
             originals=trials.originals(),
             sample=sample(),
-            samples=read_samples(trials.state)[-module.params["samples"]:] if module.params["samples"] > 0 else [],
+            samples=read_samples(trials.state)[-module.params["samples"] :] if module.params["samples"] > 0 else [],
         )
     except (TrialError, StateError) as problem:
         module.fail_json(msg=str(problem))
@@ -61,8 +66,15 @@ def _start(trials, arguments, check_mode):
         content = "".join("%s = %s\n" % item for item in values.items())
     if trials.pending() is None and trials.is_settled(values, path):
         last = trials.last_confirmed(path)
-        state = dict(last, state="confirmed", keys=sorted(values)) if last else {"state": "confirmed", "keys": sorted(values)}
-        return {"changed": False, "trial": {name: state[name] for name in ("id", "rollout_id", "state", "keys", "set_hash") if name in state}}
+        state = (
+            dict(last, state="confirmed", keys=sorted(values))
+            if last
+            else {"state": "confirmed", "keys": sorted(values)}
+        )
+        return {
+            "changed": False,
+            "trial": {name: state[name] for name in ("id", "rollout_id", "state", "keys", "set_hash") if name in state},
+        }
     if check_mode:
         before = trials.check_start(values, path, arguments["force"])
         targets = trials.targets(values, path)
@@ -74,7 +86,13 @@ def _start(trials, arguments, check_mode):
             "diff": [_value_diff(before, targets), _file_diff(path, _sysctl_file.text_of(shot), content)],
         }
     record = trials.start(
-        values, content, path, arguments["rollout_id"], arguments["confirm_within"], arguments["guard"], arguments["force"]
+        values,
+        content,
+        path,
+        arguments["rollout_id"],
+        arguments["confirm_within"],
+        arguments["guard"],
+        arguments["force"],
     )
     armed = [entry for entry in read_samples(trials.state) if entry["phase"] == "armed"]
     return {
@@ -115,7 +133,11 @@ def _roll_back(trials, arguments, check_mode):
     record, outcome = trials.roll_back(arguments["reason"], arguments["evidence"], arguments["rollout_id"])
     if record is None:
         # The guard was faster, or there never was a trial.
-        return {"changed": False, "trial": outcome or {"state": "none", "keys": []}, "drift": outcome["drift"] if outcome else []}
+        return {
+            "changed": False,
+            "trial": outcome or {"state": "none", "keys": []},
+            "drift": outcome["drift"] if outcome else [],
+        }
     return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record)}
 
 
@@ -161,5 +183,8 @@ def _undo_diff(record):
     if "values" in record:
         before = {key: pair["before"] for key, pair in record["values"].items()}
         after = {key: pair["after"] for key, pair in record["values"].items()}
-        return [_value_diff(after, before), _file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"]))]
+        return [
+            _value_diff(after, before),
+            _file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"])),
+        ]
     return [_value_diff(record["applied"], record["before"])]

@@ -8,14 +8,17 @@ short_description: Puts a set of sysctls on trial on a host, confirms it, or rol
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - A set on trial is live in C(/proc/sys) but not in C(/etc). A guard on the host watches its timestamp rejects and puts everything back when they
-    rise, or when nobody confirms in time. So neither a lost controller nor a lost network nor a reboot leaves a half-done change behind.
-  - All keys are set, and read back, or none. What else changes by setting them (C(net.ipv4.ip_forward) resets a dozen keys) is reported and undone
-    with them.
-  - Rolling back restores only what still holds the value of the trial. What somebody else changed meanwhile is reported as drift and left alone.
+  - A set on trial is live in C(/proc/sys) but not in C(/etc). A guard on the host watches its timestamp rejects and
+    puts everything back when they rise, or when nobody confirms in time. So neither a lost controller nor a lost
+    network nor a reboot leaves a half-done change behind.
+  - All keys are set, and read back, or none. What else changes by setting them (C(net.ipv4.ip_forward) resets a
+    dozen keys) is reported and undone with them.
+  - Rolling back restores only what still holds the value of the trial. What somebody else changed meanwhile is
+    reported as drift and left alone.
   - The journal, the guard and the outcomes of earlier trials are in C(/var/lib/nettune).
 notes:
-  - Validate the set with M(nettune.kernel.sysctl_validate) first; this module knows the kernel's answer only, not whether a set is wise.
+  - Validate the set with M(nettune.kernel.sysctl_validate) first; this module knows the kernel's answer only, not
+    whether a set is wise.
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.host
@@ -34,8 +37,8 @@ options:
     choices: [started, confirmed, rolled_back]
     required: true
   sysctl:
-    description: Keys and values, for O(state=started). Values are text or whole numbers; lists of numbers are text with spaces.
-    type: dict
+    description: Keys and values, for O(state=started). Values are text or whole numbers; lists of numbers are text
+    with spaces. type: dict
   content:
     description:
       - The text that O(path) gets when the trial is confirmed. It must say the same as O(sysctl).
@@ -85,7 +88,8 @@ options:
     default: asked for
   evidence:
     description:
-      - Whether O(reason) is evidence against the set. If so, the same set is refused on this host from now on, until O(force).
+      - Whether O(reason) is evidence against the set. If so, the same set is refused on this host from now on, until
+        O(force).
     type: bool
     default: false
   force:
@@ -160,8 +164,8 @@ side_effects:
   type: dict
   sample: {net.ipv4.conf.all.forwarding: {before: "0", after: "1"}}
 drift:
-  description: Keys that were left alone because they did not hold the trial's value any more, with what was expected and found.
-  returned: when something is rolled back
+  description: Keys that were left alone because they did not hold the trial's value any more, with what was expected
+  and found. returned: when something is rolled back
   type: list
   elements: dict
 baseline:

@@ -8,8 +8,8 @@ short_description: Tells of the pending trial of a host, of earlier ones, and of
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Looks into the journal of M(nettune.kernel.sysctl_trial). A trial whose owner or guard died is finished by this look, so that the host is entirely
-    old or entirely new; except in check mode, which only tells.
+  - Looks into the journal of M(nettune.kernel.sysctl_trial). A trial whose owner or guard died is finished by this
+    look, so that the host is entirely old or entirely new; except in check mode, which only tells.
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.host
@@ -41,8 +41,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pending:
-  description: The trial that waits for a confirmation, as in RV(nettune.kernel.sysctl_trial#module:trial) with C(by); null where there is none.
-  returned: always
+  description: The trial that waits for a confirmation, as in RV(nettune.kernel.sysctl_trial#module:trial) with
+  C(by); null where there is none. returned: always
   type: dict
 drift:
   description: Keys that do not hold what the pending trial, or else the last confirmed one, gave them.

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,22 +41,25 @@ class Host:
 
     def whole(self) -> str:
         """Every readable net sysctl, and every file under the folders of sysctl.d, as text to compare."""
-        return str(
-            self.namespace.run(
-                ["sh", "-c", "grep -rs . /proc/sys/net | sort; ls -lnR --time-style=+ /etc/sysctl.d; grep -r . /etc/sysctl.d; ls -d /run/sysctl.d"],
-                check=False,
-            ).stdout
-        )
+        script = """
+            grep -rs . /proc/sys/net | sort
+            ls -lnR --time-style=+ /etc/sysctl.d
+            grep -r . /etc/sysctl.d
+            ls -d /run/sysctl.d
+        """
+        return str(self.namespace.run(["sh", "-c", script], check=False).stdout)
 
     def left_behind(self) -> list[str]:
         """Guard processes and files outside of the state folder's memory."""
         processes = self.namespace.run(["ps", "-eo", "args"]).stdout
-        files = self.namespace.run(["find", "/run/sysctl.d", "/var/lib/nettune", "/etc/sysctl.d", "-type", "f"], check=False).stdout
+        files = self.namespace.run(
+            ["find", "/run/sysctl.d", "/var/lib/nettune", "/etc/sysctl.d", "-type", "f"], check=False
+        ).stdout
         words = ("guard.pyz", "/guard.json", "/trial.json", "/run/sysctl.d/", "/etc/sysctl.d/.")
         return [line for line in (processes + files).splitlines() if any(word in line for word in words)]
 
     def wait_until_over(self, seconds: float = 10) -> dict[str, Any]:
-        """Until the guard has ended the trial; returns the outcome. Looks at files only, so that nobody but the guard can have done it."""
+        """Until the guard has ended the trial; returns the outcome. Only looks at files: the guard alone did it."""
         deadline = time.monotonic() + seconds
         while self.namespace.run(["test", "-e", "/var/lib/nettune/trial.json"], check=False).returncode == 0:
             assert time.monotonic() < deadline, f"the trial is still pending after {seconds} s"
@@ -70,5 +72,5 @@ class Host:
 
 
 @pytest.fixture
-def host(netns: Any) -> Iterator[Host]:
-    yield Host(netns)
+def host(netns: Any) -> Host:
+    return Host(netns)

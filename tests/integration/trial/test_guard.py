@@ -115,7 +115,9 @@ def test_the_guard_takes_no_part_of_the_session_with_it(host: Any) -> None:
     host.trial("started")
     supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
     for pid in (supervisor, guard):
-        links = host.namespace.run(["sh", "-c", f"readlink /proc/{pid}/cwd /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2"]).stdout
+        links = host.namespace.run(
+            ["sh", "-c", f"readlink /proc/{pid}/cwd /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2"]
+        ).stdout
         assert links.split() == ["/", "/dev/null", "/dev/null", "/dev/null"]
         assert host.namespace.run(["ps", "-o", "sid=", "-p", pid]).stdout.strip() == supervisor
 
@@ -152,4 +154,3 @@ def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
     assert look["pending"] is None
     assert "guard is gone" in look["history"][0]["reason"]
     assert host.whole() == before
-

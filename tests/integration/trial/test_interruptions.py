@@ -17,10 +17,12 @@ PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
 CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
 
-# Runs one step of a trial and dies at the n-th thing that it does to the host: a document of the state, a value, a file.
+# Runs one step of a trial and dies at the n-th thing that it does to the host: a document of the state, a value, a
+# file.
 DYING = """
 import json, os, signal, sys
-from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard_process, _state, _sysctl_file, _trial
+from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard_process, _state, _sysctl_file,
+_trial
 
 step, fatal, arguments = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 count = 0
@@ -39,7 +41,8 @@ def counted(function, after):
     return call
 
 after = sys.argv[4] == "after"
-for owner, name in ((_state.State, "write"), (_state.State, "remove"), (_enforce, "write_value"), (_sysctl_file, "write_atomically"),
+for owner, name in ((_state.State, "write"), (_state.State, "remove"), (_enforce, "write_value"), (_sysctl_file,
+"write_atomically"),
                     (os, "rename"), (_sysctl_file, "remove"), (_trial._guard_process, "start")):
     setattr(owner, name, counted(getattr(owner, name), after))
 getattr(_trial.Trials(), step)(**arguments)
@@ -88,8 +91,9 @@ def settle(host: Any) -> None:
     ],
     ids=["start", "confirm", "roll_back", "undo"],
 )
-def test_killed_at_every_point(new_netns: Any, step: str, prepare: tuple[str, ...], arguments: dict[str, Any], when: str) -> None:
-    from .conftest import Host
+def test_killed_at_every_point(
+    new_netns: Any, step: str, prepare: tuple[str, ...], arguments: dict[str, Any], when: str
+) -> None:
 
     points = 0
     outcomes = set()
@@ -109,7 +113,10 @@ def test_killed_at_every_point(new_netns: Any, step: str, prepare: tuple[str, ..
             settle(host)
             left = host.left_behind()
             assert left == [], (fatal, left)
-            new = all(host.value(key) == value for key, value in SET.items()) and host.namespace.run(["cat", PATH], check=False).stdout == CONTENT
+            new = (
+                all(host.value(key) == value for key, value in SET.items())
+                and host.namespace.run(["cat", PATH], check=False).stdout == CONTENT
+            )
             assert new or host.whole() == old, f"neither old nor new after dying {when} point {fatal} of {step}"
             outcomes.add("new" if new else "old")
             if new:
@@ -118,4 +125,7 @@ def test_killed_at_every_point(new_netns: Any, step: str, prepare: tuple[str, ..
             assert host.trial("started", force=True)["changed"], "the next run does not work"
     print(f"{step} {when}: {points} points, outcomes {sorted(outcomes)}")
     assert points >= 4
-    assert outcomes == {"start": {"old"}, "confirm": {"old", "new"}, "roll_back": {"old"}}[step] or prepare == ("start", "confirm")
+    assert outcomes == {"start": {"old"}, "confirm": {"old", "new"}, "roll_back": {"old"}}[step] or prepare == (
+        "start",
+        "confirm",
+    )

@@ -88,7 +88,10 @@ def test_side_effects_of_a_confirmed_trial_are_undone_too(host: Any) -> None:
     assert host.whole() == before
 
 
-@pytest.mark.parametrize("names", [("ip_local_port_range", "ip_unprivileged_port_start"), ("ip_unprivileged_port_start", "ip_local_port_range")])
+@pytest.mark.parametrize(
+    "names",
+    [("ip_local_port_range", "ip_unprivileged_port_start"), ("ip_unprivileged_port_start", "ip_local_port_range")],
+)
 def test_keys_that_depend_on_each_other_go_in_any_order(host: Any, names: tuple[str, str]) -> None:
     values = {"ip_local_port_range": "500 60001", "ip_unprivileged_port_start": "400"}
     before = host.whole()
@@ -163,7 +166,9 @@ def test_bad_input_gets_one_sentence_and_nothing_changes(host: Any, arguments: d
 @pytest.mark.parametrize("value", ["99999999999", "words"])
 def test_a_value_that_the_kernel_refuses_undoes_the_whole_set(host: Any, value: str) -> None:
     before = host.whole()
-    answer = host.trial("started", sysctl={"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_fin_timeout": value, "net.ipv4.ip_forward": "1"})
+    answer = host.trial(
+        "started", sysctl={"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_fin_timeout": value, "net.ipv4.ip_forward": "1"}
+    )
     assert answer["failed"]
     assert "net.ipv4.tcp_fin_timeout: the kernel refuses" in answer["msg"]
     assert host.whole() == before
@@ -192,4 +197,3 @@ def test_what_somebody_else_wrote_is_left_alone_and_reported(host: Any) -> None:
     assert host.trial("rolled_back")["drift"] == expected
     assert host.value("net.ipv4.tcp_fin_timeout") == "33"
     assert host.value("net.ipv4.tcp_tw_reuse") == "2"
-

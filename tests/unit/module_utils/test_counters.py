@@ -11,7 +11,10 @@ IpExt: 4
 
 
 def test_each_value_goes_with_the_name_above_it():
-    assert _counters.parse_table(NETSTAT) == {"TcpExt": {"SyncookiesSent": 1, "PAWSEstab": 22, "PAWSOldAck": 333}, "IpExt": {"InOctets": 4}}
+    assert _counters.parse_table(NETSTAT) == {
+        "TcpExt": {"SyncookiesSent": 1, "PAWSEstab": 22, "PAWSOldAck": 333},
+        "IpExt": {"InOctets": 4},
+    }
 
 
 def test_a_counter_that_the_kernel_lacks_is_absent_and_not_zero():

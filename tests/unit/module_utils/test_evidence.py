@@ -12,7 +12,10 @@ from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
 
 
 def sample(boot="a", **counters):
-    return {"boot_id": boot, "counters": {"TcpExt." + name if name.startswith("P") else name: value for name, value in counters.items()}}
+    return {
+        "boot_id": boot,
+        "counters": {"TcpExt." + name if name.startswith("P") else name: value for name, value in counters.items()},
+    }
 
 
 def test_increments_are_differences():

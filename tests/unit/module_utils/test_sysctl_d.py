@@ -5,7 +5,8 @@ from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import En
 
 
 def test_settings_exclusions_comments_and_both_spellings():
-    text = "# a comment\n; another\n\nnet.ipv4.tcp_rmem = 4096\t87380  6291456\n-net/ipv4/conf/eth0.100/rp_filter=1\r\n-net.ipv4.conf.*.rp_filter\n"
+    text = "# a comment\n; another\n\nnet.ipv4.tcp_rmem = 4096\t87380  6291456\n"
+    text += "-net/ipv4/conf/eth0.100/rp_filter=1\r\n-net.ipv4.conf.*.rp_filter\n"
     entries, problems = parse(text)
     assert problems == []
     assert entries == [

@@ -5,9 +5,12 @@ import pytest
 from ansible_collections.nettune.kernel.plugins.module_utils import _sysctl_file
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/sysctl.d/../passwd", "/etc/sysctl.d/90-nettune", "/etc/sysctl.d/.conf", "90-nettune.conf"])
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "/etc/sysctl.d/../passwd", "/etc/sysctl.d/90-nettune", "/etc/sysctl.d/.conf", "90-nettune.conf"],
+)
 def test_only_files_that_systemd_reads(path):
-    with pytest.raises(_sysctl_file.BadFile, match="/etc/sysctl.d"):
+    with pytest.raises(_sysctl_file.BadFile, match="/etc/sysctl"):
         _sysctl_file.check_path(path)
 
 

@@ -28,8 +28,21 @@ def test_both_spellings_name_one_file(key, path):
 @pytest.mark.parametrize(
     "key",
     [
-        "", "net", "../etc/passwd", "net/../../etc/passwd", "net.ipv4./../x", "/proc/sys/net/ipv4/ip_forward", "net..ipv4", "net.ipv4.",
-        "net.ipv4.a\nb", "net.ipv4.a\0b", "net.ipv4.a b", "net.ipv4.a=b", "net/./ipv4", 5, None,
+        "",
+        "net",
+        "../etc/passwd",
+        "net/../../etc/passwd",
+        "net.ipv4./../x",
+        "/proc/sys/net/ipv4/ip_forward",
+        "net..ipv4",
+        "net.ipv4.",
+        "net.ipv4.a\nb",
+        "net.ipv4.a\0b",
+        "net.ipv4.a b",
+        "net.ipv4.a=b",
+        "net/./ipv4",
+        5,
+        None,
     ],
 )
 def test_what_leaves_proc_sys_or_is_no_name_is_refused(key):
