@@ -36,7 +36,7 @@ def cache() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Run a command with the environment's programs first, and fail with its output where it fails."""
+    """Run a command, by default with this environment's programs first; fail with its output where it fails."""
 
     def run(
         *command: str | pathlib.Path,
@@ -44,8 +44,7 @@ def run() -> Run:
         env: Mapping[str, str] | None = None,
         stderr: int = subprocess.STDOUT,
     ) -> subprocess.CompletedProcess[str]:
-        merged = {**os.environ, "NO_COLOR": "1", **(env or {})}
-        merged["PATH"] = f"{BIN}:{merged['PATH']}"
+        merged = {**os.environ, "NO_COLOR": "1", "PATH": f"{BIN}:{os.environ['PATH']}", **(env or {})}
         words = [str(word) for word in command]
         done = subprocess.run(
             words,

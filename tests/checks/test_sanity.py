@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import re
+import sys
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_sanity(run, cache, home, copy_collection, interpreter_path):
     told = run(
         "ansible-test", "sanity", "--local", "--color", "no",
         cwd=collection,
-        env={"HOME": str(home), "PATH": interpreter_path},
+        env={"HOME": str(home), "PATH": f"{pathlib.Path(sys.executable).parent}:{interpreter_path}"},
     ).stdout  # fmt: skip
     assert "All targets skipped" not in told
     print(*re.findall("Skipping sanity test .*", told), sep="\n")
