@@ -44,7 +44,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             return _judge(arguments)
         except (KeyError, TypeError, AttributeError) as problem:
-            raise AnsibleActionFail(f"the observations are not those of a rollout: {problem!r} is wrong or missing") from None
+            raise AnsibleActionFail(
+                f"the observations are not those of a rollout: {problem!r} is wrong or missing"
+            ) from None
 
 
 def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:

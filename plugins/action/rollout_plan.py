@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         facts, reviews = arguments["facts"], arguments["reviews"]
         refusals = account.refusals(facts, reviews)
         if refusals:
-            return {"failed": True, "msg": "No host was touched.\n" + "\n".join(refusals)}
+            return {"failed": True, "msg": ["No host was touched.", *refusals]}
 
         hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
         variables = (task_vars or {}).get("hostvars", {})
@@ -75,4 +75,6 @@ def _check_content(host: str, content: str, plan: list[dict[str, Any]]) -> None:
     entries, problems = parse(content)
     said = {entry.key: entry.value for entry in entries}
     if problems or said != {setting["key"]: setting["proposed"] for setting in plan}:
-        raise ValueError(f"the file that the template made for {host} does not say the same as its plan: correct the template")
+        raise ValueError(
+            f"the file that the template made for {host} does not say the same as its plan: correct the template"
+        )

@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import names
+
 DOCUMENTATION = r"""
 name: rollout
 type: stdout
@@ -12,8 +18,8 @@ short_description: Prints a rollout as a short account
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Prints what a rollout says of itself (the waves, what changes, how the soak goes, the verdict), failures, diffs and warnings. Tasks that went well or
-    were skipped are not printed. Hosts that say the same share a line.
+  - Prints what a rollout says of itself (the waves, what changes, how the soak goes, the verdict), failures, diffs and
+    warnings. Tasks that went well or were skipped are not printed. Hosts that say the same share a line.
   - With C(-v) or more, prints what P(ansible.builtin.default#callback) prints.
   - Nothing that it prints is missing from the output of other callbacks.
 extends_documentation_fragment:
@@ -32,12 +38,6 @@ shell: |
   ANSIBLE_STDOUT_CALLBACK=nettune.kernel.rollout ansible-playbook nettune.kernel.tune -i inventory -e @set.yml
 """
 
-from typing import Any
-
-from ansible import constants
-from ansible.plugins.callback.default import CallbackModule as Default
-from ansible_collections.nettune.kernel.plugins.plugin_utils.account import names
-
 
 class CallbackModule(Default):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
@@ -54,7 +54,7 @@ class CallbackModule(Default):  # type: ignore[misc]
     def _short(self) -> bool:
         return int(self._display.verbosity) == 0
 
-    # Headings ---------------------------------------------------------------------------------------------------------------
+    # Headings
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         if not self._short:
@@ -81,7 +81,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_playbook_on_include(included_file)
 
-    # Results ----------------------------------------------------------------------------------------------------------------
+    # Results
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if not self._short:
@@ -100,6 +100,8 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_on_failed(result, ignore_errors)
             return
+        if ignore_errors and _task(result).ignore_unreachable:
+            return  # Whoever ignores both speaks of it later.
         outcome = _outcome(result)
         self._handle_warnings(outcome)
         self._tell(result, [*_lines(outcome.get("msg", "")), *_crash(outcome)], constants.COLOR_ERROR)
@@ -108,9 +110,8 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_on_unreachable(result)
             return
-        task = _task(result)
-        if task.ignore_unreachable and task.ignore_errors:
-            return  # Whoever ignores both speaks of it later.
+        if _task(result).ignore_errors and _task(result).ignore_unreachable:
+            return
         text = " ".join(_lines(_outcome(result).get("msg", "")))
         self._say(result, f"cannot be reached: {text}", constants.COLOR_UNREACHABLE)
 
@@ -184,4 +185,5 @@ def _lines(message: Any) -> list[str]:
 
 def _crash(outcome: Any) -> list[str]:
     """What a module that did not speak JSON left behind."""
-    return [line for name in ("module_stderr", "module_stdout") for line in str(outcome.get(name) or "").splitlines()][-5:]
+    texts = [str(outcome.get(name) or "") for name in ("module_stderr", "module_stdout")]
+    return "\n".join(texts).strip().splitlines()[-5:]

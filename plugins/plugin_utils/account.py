@@ -29,7 +29,7 @@ def shared(stories: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def _shared(told: Iterable[tuple[str, str, str]]) -> list[str]:
-    """The same for (host, topic, line): a topic is told in the words of its first host, which may hold figures of that host."""
+    """The same for (host, topic, line): a topic is told in the words, and with the figures, of its first host."""
     hosts_of: dict[str, list[str]] = {}
     words: dict[str, str] = {}
     for host, topic, line in told:
@@ -42,7 +42,7 @@ def one_line(text: Any) -> str:
     return " ".join(str(text).split())
 
 
-# Before anything is touched -------------------------------------------------------------------------------------------------
+# Before anything is touched
 
 
 def refusals(facts: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:
@@ -97,14 +97,15 @@ def plan_lines(plan: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]
     """The waves, before anything starts."""
     keys = {len(review["plan"]) for review in reviews.values()}
     amount = count(keys.pop(), "key") if len(keys) == 1 else f"{min(keys)} to {max(keys)} keys"
-    lines = [f"Rollout {plan['rollout_id']}: {amount} on {count(len(plan['hosts']), 'host')} in {count(len(plan['waves']), 'wave')}"]
+    hosts, waves = count(len(plan["hosts"]), "host"), count(len(plan["waves"]), "wave")
+    lines = [f"Rollout {plan['rollout_id']}: {amount} on {hosts} in {waves}"]
     for wave in plan["waves"]:
         line = f"  wave {wave['number']}: {count(len(wave['hosts']), 'host')}: {names(wave['hosts'])}"
         lines.append(f"{line} (beside {names(wave['controls'])})" if wave["controls"] else line)
     return lines
 
 
-# A wave ---------------------------------------------------------------------------------------------------------------------
+# A wave
 
 
 def started_lines(started: Mapping[str, Any], check_mode: bool) -> list[str]:
@@ -122,11 +123,15 @@ def _started(result: Mapping[str, Any], verb: str) -> list[str]:
         return []
     if not result.get("changed"):
         return ["has the set already"]
-    changes = [f"{key} {pair['before']} -> {pair['after']}" for key, pair in result.get("values", {}).items()]
-    effects = [f"{key} {pair['before']} -> {pair['after']} with them" for key, pair in result.get("side_effects", {}).items()]
+    changes = _changes(result.get("values", {}))
+    effects = [f"{change} with them" for change in _changes(result.get("side_effects", {}))]
     if not changes:
         return ["every value is live already, only the file is new"]
     return [f"{count(len(changes), 'key')} {verb}: " + "; ".join(changes + effects)]
+
+
+def _changes(values: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return [f"{key} {pair['before']} -> {pair['after']}" for key, pair in values.items()]
 
 
 def undone_lines(undone: Mapping[str, Any]) -> list[str]:
@@ -135,12 +140,13 @@ def undone_lines(undone: Mapping[str, Any]) -> list[str]:
 
 
 def _undone(result: Mapping[str, Any]) -> list[str]:
-    if result.get("unreachable"):
-        return ["cannot be reached: its own guard rolls back in time"]
+    if result.get("unreachable") or result.get("timedout"):
+        return ["does not answer: its own guard rolls back in time"]
     if result.get("failed"):
         return ["NOT rolled back: " + _module_failure(result)]
     trial = result.get("trial", {})
-    lines = [f"{item['key']} left alone: it is {item['found']}, not {item['expected']}" for item in result.get("drift") or []]
+    drift = result.get("drift") or []
+    lines = [f"{item['key']} left alone: it is {item['found']}, not {item['expected']}" for item in drift]
     if result.get("changed"):
         return ["rolled back", *lines]
     if trial.get("state") == "rolled_back":

@@ -7,12 +7,12 @@ Observations are plain data that a rollout stores, so that a stored rollout can 
 
     wave: 1
     began: seconds since 1970
-    hosts:    {name: {prior: sample, before: sample, samples: [sample or null, ...], lost: reason or null, guard: reason or null}}
+    hosts:    {name: {prior: sample, before: sample, samples: [sample or null], lost: why or null, guard: why or null}}
     controls: {name: {prior: null, before: sample, samples: [...], lost: ..., guard: null}}
     looks:    [{elapsed: seconds, probes: {host: {attempts, ok, slow, failed, ...}}}]
 
-A sample is what `sysctl_trial_info` returns: {time, boot_id, counters}. `prior` is from the facts, `before` from just before the change, and there is one
-of `samples` for each of `looks`.
+A sample is what `sysctl_trial_info` returns: {time, boot_id, counters}. `prior` is from the facts, `before` from just
+before the change, and there is one of `samples` for each of `looks`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
     per_thousand,
     timestamp_rejects,
 )
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count
 
 Observations = dict[str, Any]
 
@@ -89,20 +90,24 @@ class Verdict:
         return {name: group.figures() for name, group in groups.items()}
 
 
-# Recording ------------------------------------------------------------------------------------------------------------------
+# Recording
 
 
 def sample_of_facts(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """The watched counters in facts of `net_facts`."""
     if "counters" not in facts or "boot_id" not in facts:
         return None
-    return {"time": facts.get("uptime_seconds", 0.0), "boot_id": facts["boot_id"], "counters": flatten(facts["counters"])}
+    return {
+        "time": facts.get("uptime_seconds", 0.0),
+        "boot_id": facts["boot_id"],
+        "counters": flatten(facts["counters"]),
+    }
 
 
 def begin(
     wave: int, started: Mapping[str, Any], controls: Mapping[str, Any], priors: Mapping[str, Any], now: float
 ) -> Observations:
-    """Observations of a wave from the results of `sysctl_trial state=started` on its hosts and of `sysctl_trial_info` on the controls.
+    """Observations of a wave, from results of `sysctl_trial` on its hosts and of `sysctl_trial_info` on the controls.
 
     Hosts that had the set already take no part.
     """
@@ -134,7 +139,8 @@ def add_look(
             name: _look(subject, looked.get(name, {}), on_trial=True) for name, subject in observations["hosts"].items()
         },
         "controls": {
-            name: _look(subject, controls.get(name, {}), on_trial=False) for name, subject in observations["controls"].items()
+            name: _look(subject, controls.get(name, {}), on_trial=False)
+            for name, subject in observations["controls"].items()
         },
         "looks": [*observations["looks"], {"elapsed": round(now - observations["began"], 1), "probes": dict(probes)}],
     }
@@ -163,7 +169,7 @@ def _bare(sample: Any) -> dict[str, Any] | None:
     return {name: sample[name] for name in ("time", "boot_id", "counters")} if sample else None
 
 
-# Judging --------------------------------------------------------------------------------------------------------------------
+# Judging
 
 
 def judge(observations: Observations, limits: Limits) -> Verdict:
@@ -208,7 +214,7 @@ def _decide(
         return ROLL_BACK, f"too many failed connects: {_compare(wave, controls, before)}"
     if wave.opens < limits.min_opens:
         return INCONCLUSIVE, (
-            f"only {_count(wave.opens, 'connection')} of others in the soak, at least {limits.min_opens} are needed: "
+            f"only {count(wave.opens, 'connection')} of others in the soak, at least {limits.min_opens} are needed: "
             f"{_compare(wave, controls, before)}"
         )
     return PROMOTE, _compare(wave, controls, before)
@@ -247,7 +253,7 @@ def _before(observations: Observations) -> Tally:
     return total
 
 
-# Saying ---------------------------------------------------------------------------------------------------------------------
+# Saying
 
 
 def progress(observations: Observations, verdict: Verdict) -> str:
@@ -263,8 +269,8 @@ def _compare(tally: Tally, controls: Tally, before: Tally) -> str:
         beside.append(f"controls {controls.rejects_per_1000:.1f}")
     if before.opens:
         beside.append(f"before {before.rejects_per_1000:.1f}")
-    text = f"{_count(tally.rejects, 'timestamp reject')} in {_count(tally.opens, 'connection')}, {tally.rejects_per_1000:.1f} per 1,000"
-    text += f" ({', '.join(beside)})" if beside else ""
+    text = f"{count(tally.rejects, 'timestamp reject')} in {count(tally.opens, 'connection')}"
+    text += f", {tally.rejects_per_1000:.1f} per 1,000" + (f" ({', '.join(beside)})" if beside else "")
     if tally.connects:
         text += f"; {tally.failed} of {tally.connects} connects failed, {tally.slow} slow"
         if controls.connects:
@@ -281,7 +287,3 @@ def _named(reasons: Mapping[str, str]) -> str:
     shown = [f"{name} ({reason})" for name, reason in list(reasons.items())[:5]]
     more = len(reasons) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

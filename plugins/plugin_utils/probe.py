@@ -3,15 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fresh TCP connections, counted.
 
-A broken change to timestamps drops new SYNs while old connections live on, and some such damage moves no counter of the host.
-So connections are opened anew, as a client would, and closed at once.
+A broken change to timestamps drops new SYNs while old connections live on, and some such damage moves no counter of the
+host. So connections are opened anew, as a client would, and closed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 import statistics
@@ -66,11 +65,15 @@ class Tally:
         }
 
 
-def probe(targets: Iterable[Target], seconds: float, rate: float, timeout: float, slow_ms: float) -> dict[str, dict[str, Any]]:
+def probe(
+    targets: Iterable[Target], seconds: float, rate: float, timeout: float, slow_ms: float
+) -> dict[str, dict[str, Any]]:
     """Connect to every target `rate` times a second for `seconds`; once where that makes less than one."""
     tallies = [Tally(target) for target in targets]
     if tallies:
         asyncio.run(_probe_all(tallies, seconds, min(rate, MAX_RATE / len(tallies)), timeout, slow_ms))
+    else:
+        time.sleep(seconds)
     return {tally.target.host: tally.result() for tally in tallies}
 
 
@@ -117,4 +120,4 @@ async def _handshake(target: Target) -> None:
 def _reason(problem: OSError) -> str:
     if isinstance(problem, socket.gaierror):
         return "the name does not resolve"
-    return os.strerror(problem.errno) if problem.errno in errno.errorcode else str(problem)
+    return os.strerror(problem.errno) if problem.errno else str(problem)

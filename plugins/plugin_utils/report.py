@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def lines(record: Record, wave: Mapping[str, Any], undone: Mapping[str, Any] | N
     said = [f"{heading} is rolled back, and no further wave starts.", *account.undone_lines(undone)]
     before = [host for item in record["waves"] if item["outcome"] == "confirmed" for host in item["hosts"]]
     if before:
-        said.append(f"Confirmed by earlier waves and left as they are: {account.names(before)}. playbooks/rollback.yml undoes them")
+        said.append(f"Confirmed by earlier waves, left as they are: {account.names(before)}. rollback.yml undoes them")
     return [*said, f"Report: {path}"]
 
 
@@ -139,7 +140,7 @@ def _ending(wave: Mapping[str, Any]) -> str:
     return ", ".join(parts) + "."
 
 
-# Files ----------------------------------------------------------------------------------------------------------------------
+# Files
 
 
 def write(record: Record, json_path: Path, html_path: Path) -> None:
@@ -165,13 +166,17 @@ def _replace(path: Path, text: str) -> None:
 
 def html(record: Record) -> str:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     waves = [{**wave, "plots": plots(wave["observations"])} for wave in record["waves"]]
     return environment.get_template(_TEMPLATE).render(record=record, waves=waves)
 
 
-# Plots ----------------------------------------------------------------------------------------------------------------------
+# Plots
 
 WIDTH = 640
 HEIGHT = 160
@@ -181,15 +186,15 @@ def plots(observations: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Lines for the page: what happened between one look and the next, for the wave and its controls."""
     if not observations or not observations["looks"]:
         return []
-    cumulative = [gate.judge(_until(observations, number), gate.Limits()) for number in range(len(observations["looks"]) + 1)]
     times = [0.0, *(look["elapsed"] for look in observations["looks"])]
+    cumulative = [gate.judge(_until(observations, number), gate.Limits()) for number in range(len(times))]
     rejects = {}
     failed = {}
     for group in ("wave", "controls"):
         tallies = [getattr(verdict, group) for verdict in cumulative]
         if not tallies[-1].hosts:
             continue
-        pairs = list(zip(tallies, tallies[1:], strict=False))
+        pairs = list(pairwise(tallies))
         rejects[group] = [_rate(b.rejects - a.rejects, b.opens - a.opens, 1000) for a, b in pairs]
         failed[group] = [_rate(b.failed - a.failed, b.connects - a.connects, 100) for a, b in pairs]
     return [

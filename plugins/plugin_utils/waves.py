@@ -23,7 +23,8 @@ def plan(
 ) -> dict[str, Any]:
     """The waves over `hosts`. Raises ValueError with a sentence where `sizes` cannot be read.
 
-    The first wave holds at least one host of every stratum, grown where its size does not suffice; the later ones keep the mix of strata.
+    The first wave holds at least one host of every stratum, grown where its size does not suffice; the later ones keep
+    the mix of strata.
     """
     strata = strata or {}
     counts = wave_counts(len(hosts), sizes)
@@ -74,7 +75,9 @@ def _count(size: Any, position: int, total: int) -> int:
             return int(number)
         if int(number) <= 100:
             return max(1, total * int(number) // 100)
-    raise ValueError(f'tune_waves[{position}] is {size!r}: write a number of hosts above 0, or a percentage from "1%" to "100%"')
+    raise ValueError(
+        f'tune_waves[{position}] is {size!r}: write a number of hosts, or a percentage from "1%" to "100%"'
+    )
 
 
 def _grow_first(counts: list[int], first: int) -> list[int]:
@@ -116,7 +119,9 @@ def _controls(wave: Sequence[str], later: Sequence[str], strata: Mapping[str, st
     return sorted(later, key=lambda host: strata.get(host, "") not in own)[: max(0, limit)]
 
 
-def stratum(facts: Mapping[str, Any], declared: Mapping[str, Any] | None, variables: Mapping[str, Any], names: Sequence[str]) -> str:
+def stratum(
+    facts: Mapping[str, Any], declared: Mapping[str, Any] | None, variables: Mapping[str, Any], names: Sequence[str]
+) -> str:
     """What kind of host this is, as text: the values of `names`, each a path in the facts or the name of a variable."""
     return " ".join(str(_value(facts, declared or {}, variables, name)) for name in names)
 
@@ -132,4 +137,3 @@ def _value(facts: Mapping[str, Any], declared: Mapping[str, Any], variables: Map
     if value is None:
         value = variables.get(name)
     return "-" if value is None else value
-

@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: rollout_plan
+short_description: Plans the waves of a rollout, or says why it must not begin
+version_added: 0.1.0
+author: nettune.kernel contributors (@nettune)
+description:
+  - Collects what M(nettune.kernel.net_facts) and M(nettune.kernel.sysctl_validate) said of all hosts. Fails with
+    one account of all hosts that are out of reach or reject the set.
+  - Otherwise divides the hosts into waves. The first wave holds at least one host of every stratum; the later ones
+    keep the mix of strata.
+extends_documentation_fragment:
+  - nettune.kernel.attributes
+  - nettune.kernel.attributes.controller
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+options:
+  rollout_id:
+    description: Names the rollout.
+    type: str
+    required: true
+  facts:
+    description: Results of M(nettune.kernel.net_facts) by host, in the order of the rollout.
+    type: dict
+    required: true
+  reviews:
+    description: Results of M(nettune.kernel.sysctl_validate) by host.
+    type: dict
+    required: true
+  contents:
+    description: The files that were rendered, by host. Each must say the same as the plan of its host.
+    type: dict
+    default: {}
+  waves:
+    description:
+      - How many hosts each wave has, as counts and percentages of all hosts. The last one repeats until no host is
+        left.
+    type: list
+    elements: raw
+    required: true
+  strata:
+    description:
+      - What tells kinds of hosts apart. Paths in the facts, V(role) for the declared or else detected role, or
+        names of variables.
+    type: list
+    elements: str
+    default: []
+  controls:
+    description: How many hosts of later waves are watched beside a wave.
+    type: int
+    default: 5
+  topology:
+    description: The declared topology.
+    type: dict
+    default: {}
+seealso:
+  - module: nettune.kernel.rollout_gate
+"""
+
+EXAMPLES = r"""
+- name: Plan
+  nettune.kernel.rollout_plan:
+    rollout_id: example-1
+    facts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'facts'))) }}"
+    reviews: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'review'))) }}"
+    waves: [1, "10%", "100%"]
+  register: planned
+  run_once: true
+"""
+
+RETURN = r"""
+plan:
+  description: The waves.
+  returned: success
+  type: dict
+  contains:
+    rollout_id:
+      description: Names the rollout.
+      type: str
+    hosts:
+      description: All hosts in the order of the rollout.
+      type: list
+      elements: str
+    sizes:
+      description: The number of hosts of each wave.
+      type: list
+      elements: int
+    waves:
+      description: Each with C(number), C(hosts) and C(controls), the hosts of later waves that are watched beside it.
+      type: list
+      elements: dict
+    strata:
+      description: The stratum of each host.
+      type: dict
+    priors:
+      description: The counters of each host in its facts, as a sample.
+      type: dict
+    settings:
+      description: What is proposed, each key and value once, with the values that hosts have now.
+      type: list
+      elements: dict
+    findings:
+      description: Findings and waivers in lines for people.
+      type: list
+      elements: str
+msg:
+  description: Findings and waves in lines for people, or why the rollout must not begin.
+  returned: always
+  type: list
+  elements: str
+"""

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: rollout_report
+short_description: Writes the report of a rollout, wave by wave
+version_added: 0.1.0
+author: nettune.kernel contributors (@nettune)
+description:
+  - Writes one JSON file, and the same as one HTML page that needs nothing else. Called after each wave, so that the
+    report exists whatever happens next.
+  - Says in lines for people how the wave ended.
+extends_documentation_fragment:
+  - nettune.kernel.attributes
+  - nettune.kernel.attributes.controller
+attributes:
+  check_mode:
+    support: none
+  diff_mode:
+    support: none
+options:
+  directory:
+    description: Folder on the controller. It is made where it is missing.
+    type: str
+    default: ./reports
+  plan:
+    description: RV(nettune.kernel.rollout_plan#module:plan).
+    type: dict
+    required: true
+  wave:
+    description: The number of the wave.
+    type: int
+    required: true
+  started:
+    description: Results of M(nettune.kernel.sysctl_trial) that started the trial, by host.
+    type: dict
+    default: {}
+  gate:
+    description: The last result of M(nettune.kernel.rollout_gate) for the wave.
+    type: dict
+    default: {}
+  confirmed:
+    description: Results of M(nettune.kernel.sysctl_trial) that confirmed it, by host.
+    type: dict
+    default: {}
+  undone:
+    description:
+      - Results of M(nettune.kernel.sysctl_trial) that rolled it back, by host, where the wave was rolled back.
+    type: dict
+seealso:
+  - module: nettune.kernel.rollout_gate
+"""
+
+EXAMPLES = r"""
+- name: Report the wave
+  nettune.kernel.rollout_report:
+    plan: "{{ planned.plan }}"
+    wave: 1
+    started: "{{ started }}"
+    gate: "{{ judged }}"
+  run_once: true
+"""
+
+RETURN = r"""
+json:
+  description: Path of the JSON file.
+  returned: success
+  type: str
+html:
+  description: Path of the HTML page.
+  returned: success
+  type: str
+msg:
+  description: How the wave ended, in lines.
+  returned: success
+  type: list
+  elements: str
+"""
