@@ -86,9 +86,9 @@ class Context:
     def presence(self, key: str) -> Presence:
         """The live host first, the catalogue's versions second."""
         live = self.facts.has(key)
+        parameter = self.catalogue.find(key)
         if live is not None:
             return Presence(live, "read from the live host")
-        parameter = self.catalogue.find(key)
         return Presence(
             parameter.exists(self.facts.kernel) if parameter else None,
             "by the catalogue; not read live",

@@ -63,6 +63,8 @@ class Facts:
     sysctl: Mapping[str, str] = field(default_factory=dict)
     sysctl_complete: bool = False
     sysctl_read_only: frozenset[str] = frozenset()
+    # Triggers, and secrets that are not set: they exist and have no value.
+    sysctl_unreadable: frozenset[str] = frozenset()
     sockets: Mapping[str, int] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
     service_manager: str | None = None
@@ -74,7 +76,7 @@ class Facts:
 
     def has(self, key: str) -> bool | None:
         """Whether the live host has the key; None where its facts do not say."""
-        if key in self.sysctl:
+        if key in self.sysctl or key in self.sysctl_unreadable:
             return True
         return False if self.sysctl_complete and key.startswith("net.") else None
 
@@ -108,7 +110,8 @@ def read(raw: object) -> Facts:
         interfaces=tuple(_mapping(item) for item in _list(facts.get("interfaces"))),
         sysctl=_values(facts.get("sysctl")),
         sysctl_complete=facts.get("sysctl_complete") is True,
-        sysctl_read_only=frozenset(key for key in _list(facts.get("sysctl_read_only")) if isinstance(key, str)),
+        sysctl_read_only=_keys(facts.get("sysctl_read_only")),
+        sysctl_unreadable=_keys(facts.get("sysctl_unreadable")),
         sockets={
             state: count
             for state, count in _mapping(_mapping(facts.get("sockets")).get("tcp")).items()
@@ -151,6 +154,10 @@ def _values(raw: object) -> dict[str, str]:
         for key, value in _mapping(raw).items()
         if isinstance(key, str) and isinstance(value, str)
     }
+
+
+def _keys(raw: object) -> frozenset[str]:
+    return frozenset(key for key in _list(raw) if isinstance(key, str))
 
 
 def _listeners(raw: object) -> list[Listener]:

@@ -127,7 +127,7 @@ def matches_glob(glob: str, key: str) -> bool:
 
 
 def _setting(key: object, raw: object) -> Setting:
-    written = str(key) if isinstance(key, str) else repr(key)
+    written = str(key) if isinstance(key, str) and key.isprintable() else repr(key)
     try:
         name, problem = canonical(key), None  # type: ignore[arg-type]  # canonical says what is wrong with others
     except InvalidKey as wrong:
@@ -150,7 +150,8 @@ def _text(raw: object) -> str | None:
 
 
 def _is_plain(text: str) -> bool:
-    """One printable line: a newline would be a second setting in the file, a NUL the end of the value in the kernel."""
-    return not any(
-        char != "\t" and (ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000) for char in text
-    )
+    """One printable line: a newline would be a second setting in the file, a NUL the end of the value in the kernel.
+
+    Blanks that only look like one, as web pages have them, are refused too.
+    """
+    return text.replace("\t", " ").isprintable()

@@ -184,7 +184,8 @@ def review(result: Validation) -> str:
         until = f" until {waiver.expires}" if waiver.expires else ""
         lines += ["", f"waived {finding.rule} {', '.join(finding.keys)}".rstrip(), f"  {finding.message}"]
         lines.append(f"  Accepted{until}: {waiver.reason}")
-    return "\n".join(lines)
+    # Facts come from the host: what they hold must not steer a terminal.
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in "\n".join(lines))
 
 
 def _count(result: Validation, severity: str) -> str:

@@ -111,7 +111,9 @@ def _repeated(context: Context, same: bool, reason: str, fix: str) -> Iterator[P
             by_key.setdefault(setting.key, []).append(setting)
     for key, settings in by_key.items():
         if len(settings) > 1 and (len({setting.value for setting in settings}) == 1) is same:
-            listed = " and ".join(f"{setting.where}{setting.written} = {setting.raw!s:.60}" for setting in settings)
+            listed = " and ".join(
+                f"{setting.where}{setting.written} = {setting.value or '?':.60}" for setting in settings
+            )
             yield Problem((key,), f"{key} is set {len(settings)} times: {listed}.", reason, fix)
 
 

@@ -30,7 +30,7 @@ def _missing(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
     """(key, value, parameter, basis) of proposed keys that do not exist here."""
     for key, value, parameter in context.parameters():
         # timewait.recycle_removed has more to say of that one.
-        if key == _RECYCLE or parameter.type == "trigger":
+        if key == _RECYCLE:
             continue
         presence = context.presence(key)
         if presence.exists is False:
@@ -81,7 +81,7 @@ def removed(context: Context) -> Iterator[Problem]:
 
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def not_yet_there(context: Context) -> Iterator[Problem]:
-    """A key of later kernels."""
+    """A key of later kernels, which this one does not have yet."""
     for key, value, parameter, basis in _missing(context):
         if _too_new(context, parameter) and not _removed(context, parameter):
             yield Problem(

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Declared and detected topology."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.topology import InvalidTopology, resolve
+
+
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        ({"front": "nit"}, "topology.front 'nit' is unknown: write one of none, nat, lvs_dr"),
+        ({"front": ["nat"]}, "topology.front ['nat'] is unknown"),
+        ({"role": ["proxy"]}, "topology.role 'proxy' is unknown: write one of server, client, l7_proxy"),
+        ({"role": {"server": True}}, "topology.role must be a list of server"),
+        ({"clients_behind_nat": "perhaps"}, "write true, false or unknown"),
+        ({"clients_behind_nat": 1}, "write true, false or unknown"),
+        ({"vips": [1]}, "topology.vips must be a list of addresses"),
+        ({"fronts": "nat"}, "topology has no field 'fronts': it has role, front, clients_behind_nat, vips"),
+        (["nat"], "topology must be a dictionary"),
+        ("nat", "topology must be a dictionary"),
+    ],
+)
+def test_one_clear_sentence(declared: Any, sentence: str) -> None:
+    with pytest.raises(InvalidTopology) as caught:
+        resolve(declared, {})
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "shared"),
+    [
+        ({}, None),
+        ({"front": "none"}, None),
+        ({"front": "lvs_dr"}, None),
+        ({"front": "nat"}, True),
+        ({"front": "lvs_fullnat"}, True),
+        ({"front": "nat", "clients_behind_nat": False}, True),
+        ({"front": "lvs_dr", "clients_behind_nat": True}, True),
+        ({"front": "lvs_dr", "clients_behind_nat": "false"}, False),
+        ({"clients_behind_nat": "unknown"}, None),
+    ],
+)
+def test_who_shares_addresses(declared: Any, shared: bool | None) -> None:
+    assert resolve(declared, {}).clients_share_addresses is shared
+
+
+def test_detected_fills_in_and_never_overrules() -> None:
+    detected = {
+        "front": {"value": "nat", "confidence": "high", "evidence": [{"fact": "dnat rule", "seen_at": "nft"}]},
+        "role": [{"value": "nat_gateway", "confidence": "high", "evidence": []}],
+        "vips": {"value": ["192.0.2.100"]},
+    }
+    picture = resolve({"front": "lvs_dr"}, detected)
+    assert (picture.front, picture.source("front")) == ("lvs_dr", "declared")
+    assert (picture.roles, picture.source("role")) == (("nat_gateway",), "detected")
+    assert picture.vips == ("192.0.2.100",)
+    (found,) = picture.contradictions
+    assert (found.field, found.declared, found.detected, found.evidence) == (
+        "front",
+        "lvs_dr",
+        "nat",
+        "dnat rule (nft)",
+    )
+
+
+def test_shared_addresses_seen_against_a_declaration() -> None:
+    seen = {"clients_behind_nat": {"value": True, "evidence": []}}
+    assert resolve({"clients_behind_nat": False}, seen).contradictions
+    assert not resolve({"clients_behind_nat": True}, seen).contradictions
+    # A host cannot see that nobody does.
+    assert not resolve({"clients_behind_nat": True}, {"clients_behind_nat": {"value": False}}).contradictions
+
+
+@pytest.mark.parametrize(
+    "detected", [{"front": 3}, {"front": {"value": "x"}}, {"role": "server"}, {"vips": {}}, {"role": [[]]}]
+)
+def test_odd_facts_are_unknown(detected: Any) -> None:
+    picture = resolve({}, detected)
+    assert picture.front is None
