@@ -17,12 +17,11 @@ PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
 CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
 
-# Runs one step of a trial and dies at the n-th thing that it does to the host: a document of the state, a value, a
-# file.
+# Runs one step of a trial and dies at the n-th thing that it does to the host: a document, a value, a file.
 DYING = """
 import json, os, signal, sys
-from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard_process, _state, _sysctl_file,
-_trial
+from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard_process, _state
+from ansible_collections.nettune.kernel.plugins.module_utils import _sysctl_file, _trial
 
 step, fatal, arguments = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 count = 0
@@ -41,9 +40,16 @@ def counted(function, after):
     return call
 
 after = sys.argv[4] == "after"
-for owner, name in ((_state.State, "write"), (_state.State, "remove"), (_enforce, "write_value"), (_sysctl_file,
-"write_atomically"),
-                    (os, "rename"), (_sysctl_file, "remove"), (_trial._guard_process, "start")):
+points = (
+    (_state.State, "write"),
+    (_state.State, "remove"),
+    (_enforce, "write_value"),
+    (_sysctl_file, "write_atomically"),
+    (_sysctl_file, "remove"),
+    (_guard_process, "start"),
+    (os, "rename"),
+)
+for owner, name in points:
     setattr(owner, name, counted(getattr(owner, name), after))
 getattr(_trial.Trials(), step)(**arguments)
 print(count)
