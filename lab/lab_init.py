@@ -60,8 +60,7 @@ def run(
         _say(conversation, {"host_keys": host_keys})
         conversation.close()
         channel.close()
-        if bound_to is not None:
-            threading.Thread(target=_end_with, args=(bound_to,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(state, bound_to), daemon=True).start()
     except Exception as error:  # whatever it is, the starting process has to hear of it
         if not isinstance(error, (BuildError, OSError)):
             traceback.print_exc()
@@ -70,11 +69,13 @@ def run(
     lab_host.reap_for_ever()
 
 
-def _end_with(process: int) -> None:
-    """End the lab when the process of this descriptor ends."""
+def _end_with(state: pathlib.Path, process: int | None) -> None:
+    """End the lab when nobody could find it any more, its directory being removed, or when its process ends."""
     poll = select.poll()
-    poll.register(process, select.POLLIN)
-    poll.poll()
+    if process is not None:
+        poll.register(process, select.POLLIN)
+    while not poll.poll(1000) and state.exists():
+        pass
     os._exit(0)
 
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -193,6 +194,14 @@ def test_lab_ends_with_the_process_it_is_bound_to(make_lab):
         process.kill()
         process.wait()
     assert wait_until(lambda: traces.left() == ["state"]), traces.left()
+
+
+def test_lab_ends_when_its_directory_is_removed(make_lab):
+    lab = make_lab("plain", "bound")
+    lab.up("--hosts", "2")
+    traces = Traces(lab)
+    shutil.rmtree(lab.directory)
+    assert wait_until(lambda: traces.left() == []), traces.left()
 
 
 @pytest.mark.parametrize(
