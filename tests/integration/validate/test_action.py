@@ -44,7 +44,7 @@ def play(folder: pathlib.Path, tasks: list[dict[str, Any]], *options: str) -> su
 
 
 def test_facts_of_the_host_and_check_mode(tmp_path: pathlib.Path) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"nettune.kernel.net_facts": {}},
         {
             ACTION: {
@@ -74,7 +74,7 @@ def test_facts_of_the_host_and_check_mode(tmp_path: pathlib.Path) -> None:
 
 
 def test_review_of_a_file(tmp_path: pathlib.Path) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {
             ACTION: {
                 "sysctl_conf": f"{{{{ lookup('ansible.builtin.file', '{EXAMPLES}/seeds/003_everything.conf') }}}}",

@@ -60,7 +60,10 @@ def test_rule_is_documented(rule: Any) -> None:
     assert len(rule.documentation.split()) >= 6
 
 
-RECYCLE = {"sysctl": {"net.ipv4.tcp_tw_recycle": 1}, "facts": {"kernel": {"release": "3.10.0-1160.el7.x86_64"}}}
+RECYCLE: dict[str, Any] = {
+    "sysctl": {"net.ipv4.tcp_tw_recycle": 1},
+    "facts": {"kernel": {"release": "3.10.0-1160.el7.x86_64"}},
+}
 
 
 @pytest.mark.parametrize(
