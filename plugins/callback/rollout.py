@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
-from ansible_collections.nettune.kernel.plugins.plugin_utils.account import names
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, names
 
 DOCUMENTATION = r"""
 name: rollout
@@ -49,6 +49,8 @@ class CallbackModule(Default):  # type: ignore[misc]
         # What hosts said in the running task: {(text, colour): [hosts]}.
         self._said: dict[tuple[str, str | None], list[str]] = {}
         self._last_play: str | None = None
+        # The name of the play, until something is printed below it.
+        self._heading = ""
 
     @property
     def _short(self) -> bool:
@@ -66,8 +68,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         # A play of several batches starts once a batch.
         if name != self._last_play:
             self._last_play = name
-            mark = " (check mode: nothing changes)" if play.check_mode else ""
-            self._display.display(f"\n{name}{mark}", color=constants.COLOR_HIGHLIGHT)
+            self._heading = f"\n{name}" + (" (check mode: nothing changes)" if play.check_mode else "")
 
     def _task_start(self, task: Any, prefix: str | None = None) -> None:
         self._flush()
@@ -148,7 +149,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         failed = any(counts["failures"] or counts["unreachable"] or counts["rescued"] for counts in hosts)
         changed = sum(1 for counts in hosts if counts["changed"])
         self._display.display(
-            f"\n{'Failed' if failed else 'Done'}: {len(hosts)} hosts, {changed} of them changed",
+            f"\n{'Failed' if failed else 'Done'}: {count(len(hosts), 'host')}, {changed} of them changed",
             color=constants.COLOR_ERROR if failed else constants.COLOR_OK,
         )
 
@@ -156,7 +157,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if _task(result).run_once:
             # One voice for all: the sentences name the hosts that they are about.
             for line in lines:
-                self._display.display(f"  {line}", color=colour)
+                self._print(f"  {line}", colour)
         else:
             self._say(result, "\n    ".join(lines), colour)
 
@@ -166,8 +167,14 @@ class CallbackModule(Default):  # type: ignore[misc]
     def _flush(self) -> None:
         for (text, colour), hosts in self._said.items():
             separator = "" if text.startswith("\n") else " "
-            self._display.display(f"  {names(sorted(hosts))}:{separator}{text}", color=colour)
+            self._print(f"  {names(sorted(hosts))}:{separator}{text}", colour)
         self._said = {}
+
+    def _print(self, text: str, colour: str | None) -> None:
+        if self._heading:
+            self._display.display(self._heading, color=constants.COLOR_HIGHLIGHT)
+            self._heading = ""
+        self._display.display(text, color=colour)
 
 
 def _outcome(result: Any) -> Any:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 _SHOWN_HOSTS = 6
+_TIMED_OUT = re.compile(r"Timed out after \d+ second|in the expected time frame")
 
 
 def names(hosts: Iterable[str]) -> str:
@@ -134,13 +136,18 @@ def _changes(values: Mapping[str, Mapping[str, str]]) -> list[str]:
     return [f"{key} {pair['before']} -> {pair['after']}" for key, pair in values.items()]
 
 
+def silent(result: Mapping[str, Any]) -> bool:
+    """Whether the host did not answer: unreachable, or not within the time of the task (in old and new words of Ansible)."""
+    return bool(result.get("unreachable")) or bool(_TIMED_OUT.search(str(result.get("msg", ""))))
+
+
 def undone_lines(undone: Mapping[str, Any]) -> list[str]:
     """What rolling back did on each host."""
     return shared({host: _undone(result) for host, result in undone.items()})
 
 
 def _undone(result: Mapping[str, Any]) -> list[str]:
-    if result.get("unreachable") or result.get("timedout"):
+    if silent(result):
         return ["does not answer: its own guard rolls back in time"]
     if result.get("failed"):
         return ["NOT rolled back: " + _module_failure(result)]

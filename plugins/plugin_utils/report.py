@@ -101,7 +101,7 @@ def outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str
 def _host_outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:
     if undone is None:
         return "confirmed" if started.get("changed") else "settled"
-    if undone.get("unreachable"):
+    if account.silent(undone):
         return "lost"
     if undone.get("failed"):
         return "not_rolled_back"
