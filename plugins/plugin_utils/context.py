@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.boot_order import Assignment
@@ -52,12 +52,11 @@ class Context:
         marked = (setting.key for setting in self.given.settings if setting.ignore_errors and setting.key)
         return frozenset(key for key in marked if self.facts.has(key) is False)
 
-    def parameters(self) -> Iterator[tuple[str, str, Parameter]]:
+    @functools.cached_property
+    def parameters(self) -> tuple[tuple[str, str, Parameter], ...]:
         """The proposed keys that the catalogue knows."""
-        for key, value in self.proposed.items():
-            parameter = self.catalogue.find(key)
-            if parameter is not None:
-                yield key, value, parameter
+        found = ((key, value, self.catalogue.find(key)) for key, value in self.proposed.items())
+        return tuple((key, value, parameter) for key, value, parameter in found if parameter is not None)
 
     def now(self, key: str) -> str | None:
         return self.facts.sysctl.get(key)

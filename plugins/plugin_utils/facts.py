@@ -27,13 +27,13 @@ class Kernel:
     version: tuple[int, int, int]
     vendor: str | None = None
 
-    @property
+    @functools.cached_property
     def enterprise(self) -> int | None:
         """6 of 2.6.32-754.el6.x86_64."""
         found = re.search(r"\.el(\d+)", self.release)
         return int(found.group(1)) if found else None
 
-    @property
+    @functools.cached_property
     def backports(self) -> bool:
         """Whether its vendor brings features of later kernels into this version."""
         return self.enterprise is not None or self.vendor in ("alinux", "anolis", "opencloudos", "tencentos", "sles")

@@ -37,6 +37,7 @@ _LIMITS: Mapping[str, tuple[int, int]] = {
 }
 
 
+@functools.cache
 def version(text: str) -> Version:
     return tuple(int(part) for part in text.split("."))
 

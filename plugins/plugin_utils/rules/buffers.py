@@ -47,7 +47,7 @@ def pages_beyond_memory(context: Context) -> Iterator[Problem]:
 def _leave_pages(context: Context, key: str, memory: int) -> str:
     now = context.now(key)
     if now:
-        return f"Leave the line out: the kernel chose {now} for this memory."
+        return f"Leave the line out; {now} holds now."
     # What it may take of all pages, from tcp_init_mem and udp_init.
     high = memory // context.facts.page_size * 3 // (32 if key.endswith("tcp_mem") else 16)
     return f"Leave the line out: the kernel chooses by memory, here about {high // 2} {high * 2 // 3} {high}."

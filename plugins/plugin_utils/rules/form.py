@@ -166,7 +166,7 @@ def not_a_number(context: Context) -> Iterator[Problem]:
     Hexadecimal and octal read back in decimal, so that a written value would not equal the live one; 010 is 8 to the
     kernel.
     """
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         if not parameter.numeric or value.lower() in _BOOLEANS or integers(value) is not None:
             continue
         comment = "#" in value or ";" in value
@@ -183,7 +183,7 @@ def not_a_number(context: Context) -> Iterator[Problem]:
 @rule("error", "proc_sys(5)")
 def arity(context: Context) -> Iterator[Problem]:
     """Too few or too many numbers, such as one for the triple tcp_rmem."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         numbers = integers(value) if parameter.numeric else None
         if numbers is not None and len(numbers) != parameter.values:
             yield Problem(
@@ -198,7 +198,7 @@ def arity(context: Context) -> Iterator[Problem]:
 @rule("error", "proc_sys(5)")
 def out_of_range(context: Context) -> Iterator[Problem]:
     """A number that the kernel refuses, or that does not fit its type."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         numbers = (integers(value) if parameter.numeric else None) or ()
         if not numbers:
             continue
@@ -216,7 +216,7 @@ def out_of_range(context: Context) -> Iterator[Problem]:
 @rule("warning", "Documentation/networking/ip-sysctl.rst")
 def without_meaning(context: Context) -> Iterator[Problem]:
     """A number that the kernel accepts although only a few have a meaning, such as tcp_sack = 7."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         number = integer(value)
         # timewait.timestamps_value has more to say of this one.
         if number is None or parameter.sensible is None or key == "net.ipv4.tcp_timestamps":
@@ -237,7 +237,7 @@ def order(context: Context) -> Iterator[Problem]:
     """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends
     of a range.
     """
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         numbers = integers(value) if parameter.value_names else None
         if numbers is not None and len(numbers) == parameter.values and list(numbers) != sorted(numbers):
             names = " <= ".join(parameter.value_names)
@@ -255,7 +255,7 @@ def order(context: Context) -> Iterator[Problem]:
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def port_list(context: Context) -> Iterator[Problem]:
     """Something else than ports and ranges of ports, separated by commas."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         if parameter.type != "ranges" or not key.endswith("_ports"):
             continue
         ports = [int(port) for port in re.findall(r"[0-9]+", value)] if _PORTS.fullmatch(value) else [-1]
@@ -271,7 +271,7 @@ def port_list(context: Context) -> Iterator[Problem]:
 @rule("error", "sysctl.d(5)")
 def comment_in_text(context: Context) -> Iterator[Problem]:
     """A comment after a text: the kernel takes it as a part of the name."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         if parameter.type == "text" and re.search(r"\s[#;]", value):
             yield Problem(
                 (key,),
@@ -284,7 +284,7 @@ def comment_in_text(context: Context) -> Iterator[Problem]:
 @rule("warning", "Documentation/networking/ip-sysctl.rst")
 def trigger(context: Context) -> Iterator[Problem]:
     """A file that does something when it is written and holds no value, such as route.flush."""
-    for key, _value, parameter in context.parameters():
+    for key, _value, parameter in context.parameters:
         if parameter.type == "trigger":
             yield Problem(
                 (key,),

@@ -28,7 +28,7 @@ _MODULES = {
 
 def _missing(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
     """(key, value, parameter, basis) of proposed keys that do not exist here."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         # timewait.recycle_removed has more to say of that one.
         if key == _RECYCLE:
             continue
@@ -97,7 +97,7 @@ def not_yet_there(context: Context) -> Iterator[Problem]:
 @rule("error", "vendor's kernel documentation")
 def vendor_only(context: Context) -> Iterator[Problem]:
     """A key that only a vendor's kernel has, on a host of another or of an unknown vendor."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         if not parameter.vendor or context.presence(key).exists:
             continue
         if context.facts.has(key) is None and context.facts.kernel.vendor in parameter.vendor:
@@ -169,7 +169,7 @@ def _why_absent(key: str, parameter: Parameter) -> tuple[str, str]:
 @rule("error", "proc_sys(5)")
 def read_only(context: Context) -> Iterator[Problem]:
     """A key that can be read and not written here."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         live = key in context.facts.sysctl_read_only
         if not (live or parameter.read_only):
             continue
@@ -187,7 +187,7 @@ def read_only(context: Context) -> Iterator[Problem]:
 @rule("info", "Documentation/networking/ip-sysctl.rst")
 def without_effect(context: Context) -> Iterator[Problem]:
     """A key that is still there for old scripts and that the kernel no longer heeds."""
-    for key, value, parameter in context.parameters():
+    for key, value, parameter in context.parameters:
         since = parameter.no_effect
         if since and context.facts.kernel.version >= version(since["first"]):
             yield Problem(
