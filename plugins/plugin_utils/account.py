@@ -137,7 +137,7 @@ def _changes(values: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def silent(result: Mapping[str, Any]) -> bool:
-    """Whether the host did not answer: unreachable, or not within the time of the task (in old and new words of Ansible)."""
+    """Whether the host did not answer: unreachable, or not within the time of its task (as two ansible-core say it)."""
     return bool(result.get("unreachable")) or bool(_TIMED_OUT.search(str(result.get("msg", ""))))
 
 
