@@ -16,7 +16,16 @@ def overridden(context: Context) -> Iterator[Problem]:
     """Another file sets the key to another value and wins at the next boot, by its name or by its directory."""
     for key, winner in (context.winners or {}).items():
         proposed = context.proposed.get(key)
-        if winner is None or proposed is None or winner.path == context.file or winner.value == proposed:
+        if proposed is None or (winner and (winner.path == context.file or winner.value == proposed)):
+            continue
+        if winner is None:
+            yield Problem(
+                (key,),
+                f"{key} = {proposed:.80} lasts until the next boot only: a later file says -{key}, so that no file "
+                "sets it.",
+                f"That line is read after {context.file}, and the last word on a key counts.",
+                f"Remove the line -{key}.",
+            )
             continue
         yield Problem(
             (key,),

@@ -11,7 +11,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Cont
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 
 
-@rule("warning", "docs/topology.md")
+@rule("warning", "docs/rules/topology.md")
 def contradiction(context: Context) -> Iterator[Problem]:
     """A declared topology that evidence on the host speaks against.
 

@@ -69,6 +69,12 @@ def test_globs_among_themselves_and_exclusions() -> None:
     assert value(first, second, file("/etc/sysctl.d/30-a.conf", f"-{key}\n"), key=key) is None
 
 
+def test_excluded_globs() -> None:
+    key = "net.ipv4.conf.eth0.rp_filter"
+    first = file("/etc/sysctl.d/10-a.conf", "net.ipv4.conf.*.rp_filter = 1\n")
+    assert value(first, file("/etc/sysctl.d/20-a.conf", "-net.ipv4.conf.eth*.rp_filter\n"), key=key) == "1"
+
+
 def test_a_later_exclusion_leaves_the_key_alone() -> None:
     assert value(file("/etc/sysctl.d/99-a.conf", f"-{KEY}\n")) is None
 

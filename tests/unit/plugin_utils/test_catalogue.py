@@ -160,6 +160,13 @@ def test_range_by_version(release: str, accepted: tuple[int, int]) -> None:
     assert parameter.accepted(kernel(release)) == accepted
 
 
+@pytest.mark.parametrize(("release", "most"), [("6.12.0", 2), ("6.14.9", 2), ("6.16.0", 5), ("6.18.0", 5)])
+def test_a_range_that_grew(release: str, most: int) -> None:
+    parameter = CATALOGUE.find("net.ipv4.tcp_ecn")
+    assert parameter is not None
+    assert parameter.accepted(kernel(release)) == (0, most)
+
+
 @pytest.mark.parametrize(
     ("release", "own"), [("4.12.0", False), ("4.13.0", True), ("6.18.44", True), ("3.10.0", False)]
 )

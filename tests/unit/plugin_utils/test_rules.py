@@ -183,3 +183,154 @@ def test_what_cannot_be_read_is_not_absent() -> None:
     assert findings(example, "kernel.absent") == []
     facts["sysctl_unreadable"] = []
     assert findings(example, "kernel.absent")
+
+
+TWO_INTERFACES = [{"name": "eth0", "addresses": ["192.0.2.1/24"]}, {"name": "eth1", "addresses": ["198.51.100.1/24"]}]
+
+
+@pytest.mark.parametrize(
+    ("sysctl", "speaks"),
+    [
+        ({"net.ipv4.conf.eth0.rp_filter": 1}, True),
+        ({"net.ipv4.conf.eth0.rp_filter": 1, "net.ipv4.conf.all.rp_filter": 2}, False),
+        ({"net.ipv4.conf.default.rp_filter": 1}, False),
+        ({"net.ipv4.conf.all.send_redirects": 1}, False),
+        ({"net.ipv6.conf.all.rp_filter": 1}, False),
+    ],
+)
+def test_strict_rp_filter_by_scope(sysctl: dict[str, int], speaks: bool) -> None:
+    example = {"sysctl": sysctl, "facts": {"interfaces": TWO_INTERFACES}}
+    assert bool(findings(example, "routing.strict_rp_filter")) is speaks
+
+
+@pytest.mark.parametrize(
+    ("topology", "speaks"),
+    [
+        ({"role": ["kubernetes_node"]}, True),
+        ({"role": ["lvs_director"], "front": "lvs_nat"}, True),
+        ({"role": ["lvs_director"], "front": "lvs_dr"}, False),
+        ({"role": ["server"], "front": "lvs_nat"}, False),
+        ({}, False),
+    ],
+)
+def test_who_must_forward(topology: dict[str, Any], speaks: bool) -> None:
+    example = {"sysctl": {"net.ipv4.ip_forward": 0}, "topology": topology}
+    assert bool(findings(example, "routing.forwarding_off")) is speaks
+
+
+def test_listeners_that_were_in_the_range_before() -> None:
+    example = {
+        "sysctl": {"net.ipv4.ip_local_port_range": "1024 65535"},
+        "facts": {
+            "sysctl": {"net.ipv4.ip_local_port_range": "32768 60999"},
+            "listeners": [
+                {"port": 8080},
+                {"port": 32768},
+                {"port": 40000},
+                {"port": 60999},
+                {"port": 61000},
+                {"port": 80},
+            ],
+        },
+    }
+    (finding,) = findings(example, "ports.listeners_in_range")
+    assert "2 listening ports of this host: 8080,61000." in finding.message
+
+
+@pytest.mark.parametrize(
+    ("key", "facts", "rule"),
+    [
+        ("net.ipv4.tcp_thin_dupack", {}, "kernel.removed"),
+        ("net.ipv4.tcp_thin_dupack", {"sysctl_complete": True}, "kernel.removed"),
+        ("net.ipv4.tcp_tw_reuse_delay", {"sysctl_complete": True}, "kernel.not_yet_there"),
+        ("net.ipv4.tcp_tw_timeout", {"sysctl_complete": True}, "kernel.vendor_only"),
+        ("net.ipv4.netfilter.ip_conntrack_max", {"sysctl_complete": True}, "kernel.renamed"),
+        ("net.bridge.bridge-nf-call-iptables", {"sysctl_complete": True}, "kernel.absent"),
+        ("net.ipv4.conf.eth9.rp_filter", {"sysctl_complete": True}, "kernel.absent"),
+        ("net.ipv6.conf.all.forwarding", {"sysctl_complete": True}, "kernel.absent"),
+        ("net.ipv4.tcp_sack", {"sysctl_complete": True}, "kernel.absent"),
+        (
+            "net.core.dev_weight",
+            {"sysctl_complete": True, "virtualization": {"own_network_namespace": True}},
+            "kernel.not_in_namespace",
+        ),
+        (
+            "net.ipv4.tcp_sack",
+            {"sysctl_complete": True, "virtualization": {"own_network_namespace": True}},
+            "kernel.absent",
+        ),
+    ],
+)
+def test_one_reason_for_what_is_missing(key: str, facts: dict[str, Any], rule: str) -> None:
+    result = validate("web1", {"kernel": {"release": "6.1.0"}, **facts}, sysctl={key: 60})
+    assert [finding.rule for finding in result.findings if finding.rule.startswith("kernel.")] == [rule]
+
+
+def test_read_only_says_whose_it_is() -> None:
+    facts: dict[str, Any] = {"sysctl_read_only": ["net.core.rmem_max"]}
+    example = {"sysctl": {"net.core.rmem_max": 8388608, "net.netfilter.nf_conntrack_count": 1}, "facts": facts}
+    here, by_nature = findings(example, "kernel.read_only")
+    assert here.keys == ("net.core.rmem_max",)
+    assert here.fix == by_nature.fix == "Leave the line out."
+    facts["virtualization"] = {"own_network_namespace": True}
+    here, by_nature = findings(example, "kernel.read_only")
+    assert here.fix.startswith("Set it on the machine that carries this host")
+    assert by_nature.fix == "Leave the line out."
+
+
+def test_a_glob_that_matches_nothing_known_is_not_planned() -> None:
+    result = validate("a", {"kernel": {"release": "6.1.0"}}, sysctl_conf="net.ipv4.conf.*.rp_filter = 2\n")
+    assert result.plan == ()
+    assert [finding.rule for finding in result.findings] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "pages", "severity"),
+    [
+        (100, 4096, None),
+        (2**21, 4096, None),
+        (2**21 + 1, 4096, "warning"),
+        (2**22, 4096, "warning"),
+        (2**22 + 1, 4096, "error"),
+    ],
+)
+def test_pages_by_share_of_memory(number: int, pages: int, severity: str | None) -> None:
+    facts = {"memory_bytes": 2**34, "page_size": pages}
+    found = findings({"sysctl": {"net.ipv4.udp_mem": f"1 2 {number}"}, "facts": facts}, "buffers.pages_beyond_memory")
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("seconds", "severity"), [(9, "warning"), (10, "info"), (59, "info"), (60, None), (90, None)])
+def test_fin_timeout_by_length(seconds: int, severity: str | None) -> None:
+    found = findings({"sysctl": {"net.ipv4.tcp_fin_timeout": seconds}}, "timewait.fin_timeout_is_not_time_wait")
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "speaks"),
+    [
+        ({}, False),  # nothing to compare with
+        ({"memory_bytes": 2**34}, True),  # the kernel would have chosen 65536
+        ({"memory_bytes": 2**30}, False),  # the kernel would have chosen 4096
+        ({"sysctl": {"net.ipv4.tcp_max_tw_buckets": "5000"}}, False),
+        ({"sysctl": {"net.ipv4.tcp_max_tw_buckets": "5001"}}, True),
+    ],
+)
+def test_buckets_against_what_is_known(facts: dict[str, Any], speaks: bool) -> None:
+    example = {"sysctl": {"net.ipv4.tcp_max_tw_buckets": 5000}, "facts": facts}
+    assert bool(findings(example, "timewait.buckets_lowered")) is speaks
+
+
+def test_turning_timestamps_on_where_nothing_is_known_of_clients() -> None:
+    example = {"sysctl": {"net.ipv4.tcp_timestamps": 1}, "facts": {"sysctl": {"net.ipv4.tcp_timestamps": "0"}}}
+    (finding,) = findings(example, "timewait.timestamps_behind_nat")
+    assert finding.severity == "info"
+    # Already on: nothing is turned on.
+    example["facts"] = {"sysctl": {"net.ipv4.tcp_timestamps": "2"}}
+    assert findings({**example, "topology": {"front": "nat"}}, "timewait.timestamps_behind_nat") == []
+
+
+def test_a_later_file_that_unsets() -> None:
+    files = [{"path": "/etc/sysctl.d/99-a.conf", "text": "-net.core.somaxconn\n"}]
+    (finding,) = findings({"sysctl": {"net.core.somaxconn": 1}, "facts": {"sysctl_files": files}}, "boot.overridden")
+    assert finding.fix == "Remove the line -net.core.somaxconn."
