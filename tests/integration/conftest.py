@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
+from labs import lab_is_possible, make_lab  # noqa: F401 (fixtures)
 
 COLLECTIONS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "collections"
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"
