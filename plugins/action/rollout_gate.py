@@ -56,7 +56,7 @@ def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {
         "changed": False,
         "failed": bool(lost),
-        "msg": [f"Wave {arguments['wave']}:", *account.started_lines(started, check_mode)],
+        "msg": account.started_lines(started, check_mode),
         "observations": observations,
     }
 

@@ -78,6 +78,10 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super()._print_task_banner(task)
 
+    def v2_playbook_on_no_hosts_remaining(self) -> None:
+        if not self._short:
+            super().v2_playbook_on_no_hosts_remaining()
+
     def v2_playbook_on_include(self, included_file: Any) -> None:
         if not self._short:
             super().v2_playbook_on_include(included_file)
@@ -149,7 +153,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         failed = any(counts["failures"] or counts["unreachable"] or counts["rescued"] for counts in hosts)
         changed = sum(1 for counts in hosts if counts["changed"])
         self._display.display(
-            f"\n{'Failed' if failed else 'Done'}: {count(len(hosts), 'host')}, {changed} of them changed",
+            f"\n{'Failed' if failed else 'Done'}, {count(changed, 'host')} changed",
             color=constants.COLOR_ERROR if failed else constants.COLOR_OK,
         )
 
@@ -165,7 +169,8 @@ class CallbackModule(Default):  # type: ignore[misc]
         self._said.setdefault((text, colour), []).append(self.host_label(result))
 
     def _flush(self) -> None:
-        for (text, colour), hosts in self._said.items():
+        # Hosts answer in any order; people look for names.
+        for (text, colour), hosts in sorted(self._said.items(), key=lambda item: min(item[1])):
             separator = "" if text.startswith("\n") else " "
             self._print(f"  {names(sorted(hosts))}:{separator}{text}", colour)
         self._said = {}

@@ -80,10 +80,11 @@ def _module_failure(result: Mapping[str, Any]) -> str:
 def _finding(finding: Mapping[str, Any]) -> tuple[str, str]:
     """Topic and line."""
     sentences = [one_line(finding[part]).rstrip(".") for part in ("message", "reason", "fix") if finding.get(part)]
-    line = f"{finding['severity']} {finding['rule']}: {'. '.join(sentences)}."
     if finding.get("waiver"):
-        line += f" Waived: {one_line(finding['waiver'])}"
-    return f"{finding['severity']} {finding['rule']} {' '.join(finding['keys'])}", line
+        sentences.append(f"Waived: {one_line(finding['waiver'])}")
+    kind = "waived" if finding.get("waiver") else finding["severity"]
+    topic = f"{kind} {finding['rule']}"
+    return f"{topic} {' '.join(finding['keys'])}", f"{topic}: {'. '.join(sentences)}."
 
 
 def findings(reviews: Mapping[str, Any]) -> list[str]:

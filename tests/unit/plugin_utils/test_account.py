@@ -42,7 +42,7 @@ def test_every_host_that_stands_in_the_way_is_named_once() -> None:
 
 def test_waivers_are_told_with_their_reason() -> None:
     reviews = {"web1": {"findings": [], "waived": [{**finding("M"), "waiver": "a lab"}]}}
-    assert account.findings(reviews) == ["web1: error a.b: M. R. F. Waived: a lab"]
+    assert account.findings(reviews) == ["web1: waived a.b: M. R. F. Waived: a lab."]
 
 
 def test_many_hosts_are_cut_short() -> None:
