@@ -147,6 +147,6 @@ def molecule(run: Run) -> Callable[..., None]:
             "PATH": f"{programs}:{os.environ['PATH']}",
             **(env or {}),
         }
-        run(programs / "molecule", "test", "--scenario-name", scenario, env=settings)
+        print(run(programs / "molecule", "test", "--scenario-name", scenario, env=settings).stdout)
 
     return molecule

@@ -13,7 +13,7 @@ COLLECTION = "playbooks/collections/ansible_collections/nettune/kernel"
 TOOLS = {
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy", *(f"{COLLECTION}/plugins/{kind}" for kind in ("action", "callback", "filter", "plugin_utils"))],
-    "mypy-lab": ["mypy", "lab", "tests/checks"],
+    "mypy-lab": ["mypy", "lab", "tests/checks/conftest.py"],
     "yamllint": ["yamllint", "--strict", "."],
     "ansible-lint": ["ansible-lint", "--strict"],
     "shellcheck": ["shellcheck", ".ci/run", "tools/requirements", "tools/setup"],
