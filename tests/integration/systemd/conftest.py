@@ -44,13 +44,18 @@ events_logger = "none"
 lock_type = "file"
 tmp_dir = "{folder}/tmp"
 """
-# The cgroups of systemd's own units outlive a killed container on cgroup v1.
-CLEANER = """
+# Of a container that was killed, runc cannot remove the cgroups that systemd made, and then forgets nothing of it.
+FORGET = """
+id=$("$@" inspect --format '{{.Id}}' host) || exit 0
+"$@" stop --time 0 host
+find /sys/fs/cgroup -depth -type d -path "*libpod*$id*" -exec rmdir {} +
+rm -rf "$FOLDER/runc/$id"
+"""
+CLEANER = f"""
 trap '' HUP INT TERM
 cat >/dev/null
-id=$("$@" inspect --format '{{.Id}}' host)
+( {FORGET} )
 "$@" rm --force --time 0 host
-[ -z "$id" ] || find /sys/fs/cgroup -depth -type d -path "*libpod*$id*" -exec rmdir {} +
 rm -rf --one-file-system "$FOLDER"
 """
 
@@ -72,7 +77,8 @@ class Host:
 
     def reboot(self) -> None:
         """As after a loss of power: nobody is asked to stop first. A new boot: new network namespace, empty /run."""
-        self.podman("restart", "--time", "0", "host")
+        subprocess.run(["sh", "-c", FORGET, "forget", *self._podman], env=self._env, capture_output=True, timeout=60)
+        self.podman("start", "host")
         self.wait_until_booted()
 
     def wait_until_booted(self) -> None:
@@ -82,11 +88,17 @@ class Host:
         self.wait_for(["sh", "-c", "test $(systemctl is-system-running) = running"], seconds=30)
 
     def run(self, args: Sequence[str], check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
-        command = ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *_ENVIRONMENT, *args]
-        done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self._command(args), input=input, capture_output=True, text=True, timeout=60)
         if check and done.returncode:
             raise AssertionError(f"{list(args)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
+
+    def popen(self, args: Sequence[str]) -> subprocess.Popen[str]:
+        """Starts something that goes on; it ends with the host at the latest."""
+        return subprocess.Popen(self._command(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def _command(self, args: Sequence[str]) -> list[str]:
+        return ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *_ENVIRONMENT, *args]
 
     def output(self, *args: str) -> str:
         return self.run(args, check=False).stdout.strip()
