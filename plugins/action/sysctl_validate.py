@@ -30,7 +30,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             if unknown:
                 raise UnusableRequest(f"there is no argument {unknown[0]}: it has {', '.join(_ARGUMENTS)}")
             fail_on = arguments.get("fail_on") or "error"
-            facts = arguments.get("facts") or variables.get("ansible_facts", {}).get("nettune")
+            facts = arguments.get("facts")
+            if facts is None:
+                facts = variables.get("ansible_facts", {}).get("nettune")
             validation = validate(
                 host=host,
                 raw_facts=facts,

@@ -244,8 +244,7 @@ def order(context: Context) -> Iterator[Problem]:
             yield Problem(
                 (key,),
                 f"{key} = {value:.80} is not in the order {names}.",
-                "The kernel refuses a port range so; of the others it checks nothing, and what then holds is the "
-                "smallest."
+                "The kernel refuses a range that ends before it begins."
                 if parameter.values == 2
                 else "The kernel does not check the order; the last number would limit less than the first grants.",
                 f"Write {key} = {' '.join(str(number) for number in sorted(numbers))}",

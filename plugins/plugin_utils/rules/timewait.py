@@ -61,7 +61,11 @@ def recycle_hazard(context: Context) -> Iterator[Problem]:
     also where nobody has said that there are none. Else a warning: clients on kernels with an offset for each
     connection (4.10, and again from 2026) are hit without any NAT.
     """
-    if not context.sets(_RECYCLE) or not _recycle_is_on(context):
+    if not _recycle_is_on(context):
+        return
+    # Timestamps that are switched on wake a recycle that was asleep.
+    woken = (context.number(_TIMESTAMPS) or 0) > 0 and context.number_now(_TIMESTAMPS) == 0
+    if not (context.sets(_RECYCLE) or woken):
         return
     topology = context.topology
     shared = topology.clients_share_addresses
@@ -88,7 +92,7 @@ def recycle_hazard(context: Context) -> Iterator[Problem]:
         )
     yield Problem(
         (_RECYCLE,),
-        f"{_RECYCLE} = {context.proposed[_RECYCLE]} on kernel {context.facts.kernel.release}: {consequence}.",
+        f"{_RECYCLE} = {context.after(_RECYCLE)} on kernel {context.facts.kernel.release}: {consequence}.",
         "A SYN with a timestamp older than the last one from the same address within 60 s, or without one, is dropped "
         "without an answer (TcpExt PAWSPassive counts them).",
         _INSTEAD,
@@ -280,11 +284,11 @@ def buckets_lowered(context: Context) -> Iterator[Problem]:
 
 
 def _default_buckets(context: Context) -> int | None:
-    """Half the TCP hash table, which has one slot for 128 KiB of memory, a power of two, at most 524288."""
+    """Half the TCP hash table, which has a slot for 128 KiB of memory, rounded up to a power of two, at most 524288."""
     memory = context.facts.memory_bytes
     if memory is None:
         return None
-    slots: int = 1 << max(9, (memory // (128 * 1024)).bit_length() - 1)
+    slots: int = 1 << max(9, (memory // (128 * 1024) - 1).bit_length())
     return min(slots, 524288) // 2
 
 

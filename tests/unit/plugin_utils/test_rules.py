@@ -334,3 +334,16 @@ def test_a_later_file_that_unsets() -> None:
     files = [{"path": "/etc/sysctl.d/99-a.conf", "text": "-net.core.somaxconn\n"}]
     (finding,) = findings({"sysctl": {"net.core.somaxconn": 1}, "facts": {"sysctl_files": files}}, "boot.overridden")
     assert finding.fix == "Remove the line -net.core.somaxconn."
+
+
+def test_timestamps_wake_a_recycle_that_was_asleep() -> None:
+    live = {"net.ipv4.tcp_tw_recycle": "1", "net.ipv4.tcp_timestamps": "0"}
+    example: dict[str, Any] = {
+        "sysctl": {"net.ipv4.tcp_timestamps": 1},
+        "facts": {"kernel": {"release": "4.9.0"}, "sysctl": live},
+        "topology": {"front": "nat"},
+    }
+    (finding,) = findings(example, "timewait.recycle_hazard")
+    assert finding.message.startswith("net.ipv4.tcp_tw_recycle = 1 on kernel 4.9.0")
+    live["net.ipv4.tcp_timestamps"] = "1"
+    assert findings(example, "timewait.recycle_hazard") == []
