@@ -59,8 +59,9 @@ def on_trial(host):
 
 def outcomes(host):
     """How the trials of a host ended, newest first."""
-    module = ["ansible", name_of(host), "--one-line", "--inventory", INVENTORY, "-m", "nettune.kernel.sysctl_trial_info"]
-    said = subprocess.run(module, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    module = ["-m", "nettune.kernel.sysctl_trial_info"]
+    command = ["ansible", name_of(host), "--one-line", "--inventory", INVENTORY, *module]
+    said = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     return json.loads(said.partition("=>")[2])["history"]
 
 
@@ -68,7 +69,9 @@ def start_rollout(*arguments):
     """A rollout that goes on by itself, in a process group of its own."""
     command = ["ansible-playbook", ROOT / "playbooks" / "tune.yml", "--inventory", INVENTORY]
     command += ["--extra-vars", f"tune_report_dir={EPHEMERAL}/reports", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def wait_for(what, condition, seconds):

@@ -33,12 +33,16 @@ def installed(run, artifact, tmp_path_factory):
     return settings
 
 
+def documentation(run, installed, kind, names):
+    return json.loads(run("ansible-doc", "--json", "--type", kind, *names, **installed, stderr=PIPE).stdout)
+
+
 def test_artifact_holds_the_product_only(artifact):
     with tarfile.open(artifact) as archive:
         names = archive.getnames()
     assert "plugins/modules/sysctl_trial.py" in names
-    strangers = {name.split("/")[0] for name in names if name.startswith(".")} - {".ansible-lint", ".config", ".yamllint"}
-    assert not strangers
+    hidden = {name.split("/")[0] for name in names if name.startswith(".")}
+    assert hidden <= {".ansible-lint", ".config", ".yamllint"}
     assert not [name for name in names if name.startswith("playbooks/collections")]
 
 
@@ -50,13 +54,12 @@ def test_every_plugin_is_documented(run, installed, root):
             if not path.stem.startswith("_")
         ]
         if names:
-            documented = json.loads(run("ansible-doc", "--json", "--type", kind, *names, **installed, stderr=PIPE).stdout)
-            assert sorted(documented) == names
+            assert sorted(documentation(run, installed, kind, names)) == names
 
 
 def test_every_role_is_documented(run, installed, root):
     names = [f"nettune.kernel.{path.name}" for path in sorted((root / "roles").iterdir())]
-    documented = json.loads(run("ansible-doc", "--json", "--type", "role", *names, **installed, stderr=PIPE).stdout)
+    documented = documentation(run, installed, "role", names)
     assert sorted(documented) == names
     assert all(documented[name]["entry_points"] for name in names)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hosts import ROOT, counters, group, on_trial, outcomes, start_rollout, state, state_before, sysctl, wait_for
 
-PACE = pathlib.Path(__file__).parents[1] / "pace.yml"
+PACE = pathlib.Path(__file__).parents[1] / "vars" / "pace.yml"
 SETTINGS = yaml.safe_load(PACE.read_text(encoding="utf-8"))
 # What a host takes to notice by itself that nobody confirmed, with room for a busy machine.
 DEADLINE = SETTINGS["tune_soak"] + SETTINGS["tune_confirm_grace"] + 20
