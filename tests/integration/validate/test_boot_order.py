@@ -34,7 +34,7 @@ def path_of(key: str) -> str:
 
 def text(random_: random.Random, globs: bool) -> str:
     lines = ["# a comment", "; another"]
-    for _ in range(random_.randint(0, 5)):
+    for _line in range(random_.randint(0, 5)):
         value = str(random_.randint(100, 900))
         key = random_.choice(PLAIN + REDIRECTS)
         if random_.random() < 0.3:

@@ -51,7 +51,7 @@ SCHEMA = {
     "el": lambda value: set(value) <= {6, 7},
     "netns": lambda value: value in ("always", "never") or is_span(value, {"first", "not_in"}),
     "no_effect": lambda value: is_span(value, {"first"}),
-    "vendor": lambda value: bool(value),
+    "vendor": bool,
     "renamed_to": lambda value: value in ENTRIES,
     "capped_by": lambda value: all(name in ENTRIES for name in value),
     "resets": lambda value: all(name in ENTRIES for name in value),
