@@ -137,15 +137,16 @@ def copy_collection(run: Run) -> Callable[[pathlib.Path], pathlib.Path]:
 
 @pytest.fixture(scope="session")
 def molecule(run: Run) -> Callable[..., None]:
-    """Run one scenario, with the working files of this checkout; the environment can be another than our own."""
+    """Run one scenario, with the working files of this checkout; hosts go when this process goes."""
 
-    def molecule(scenario: str, programs: pathlib.Path = BIN, env: Mapping[str, str] | None = None) -> None:
+    def molecule(scenario: str, programs: pathlib.Path = BIN, host_python: pathlib.Path | None = None) -> None:
+        lab = f"--bound-to {os.getpid()}" + (f" --python {host_python}" if host_python else "")
         settings = {
             "MOLECULE_COMMAND_BORDERS": "false",
             "MOLECULE_GLOB": "molecule/*/molecule.yml",
             "MOLECULE_EPHEMERAL_DIRECTORY": str(CACHE / "molecule" / programs.parent.name / scenario),
+            "NETTUNE_LAB_OPTIONS": lab,
             "PATH": f"{programs}:{os.environ['PATH']}",
-            **(env or {}),
         }
         print(run(programs / "molecule", "test", "--scenario-name", scenario, env=settings).stdout)
 

@@ -16,10 +16,10 @@ def test_oldest(run, root, python_of, molecule):
     _version, of_host = python_of("3.6")
     _version, of_controller = python_of("3.12", "3.11", "3.10")
     run("tools/setup", "core-2.16", ".venv-core-2.16", of_controller)
-    molecule("default", root / ".venv-core-2.16" / "bin", {"NETTUNE_LAB_PYTHON": str(of_host)})
+    molecule("default", root / ".venv-core-2.16" / "bin", of_host)
 
 
 def test_newest(run, root, python_of, molecule):
     version, newest = python_of("newest")
     run("tools/setup", "test", f".venv-{version}", newest)
-    molecule("default", root / f".venv-{version}" / "bin", {"NETTUNE_LAB_PYTHON": str(newest)})
+    molecule("default", root / f".venv-{version}" / "bin", newest)
