@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks against real hosts without traffic: what is refused, what is undone, and what a user reads of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from labs import Lab
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+HOSTS = ("host1", "host2", "host3")
+FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
+GOOD = {"tune_sysctl": {FIN_TIMEOUT: 30}}
+QUICK = {"tune_soak": 2, "tune_looks": 1, "tune_baseline": 0, "tune_waves": [1, "100%"]}
+STATE = (
+    "cat /proc/sys/net/ipv4/tcp_fin_timeout; find /etc/sysctl.d /run/sysctl.d -type f -exec grep -H '' {} + 2>/dev/null"
+)
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    lab = make_lab("plain", "rollout")
+    lab.up("--hosts", str(len(HOSTS)))
+    return lab
+
+
+@pytest.fixture
+def run(lab: Lab, tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(playbook: str, variables: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+        settings = {"tune_report_dir": str(tmp_path / "reports"), **QUICK, **variables}
+        if "-i" not in options:
+            options = ("-i", str(lab.directory / "inventory.yml"), *options)
+        return subprocess.run(
+            [
+                str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
+                str(ROOT / "playbooks" / f"{playbook}.yml"),
+                "-e",
+                json.dumps(settings),
+                *options,
+            ],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    return run
+
+
+def state(lab: Lab) -> dict[str, str]:
+    return {host: lab.shell(host, STATE, check=False) for host in HOSTS}
+
+
+@pytest.fixture
+def _untouched(lab: Lab) -> Iterator[None]:
+    """At the end of the test every host is as it was."""
+    before = state(lab)
+    yield
+    assert state(lab) == before
+
+
+REFUSED = {
+    "no set": ({}, "Give one of tune_sysctl .* here are none"),
+    "two sets": ({**GOOD, "tune_sysctl_conf": "a.b = 1"}, "Give one of tune_sysctl .* here are both"),
+    "empty set": ({"tune_sysctl": {}}, "form.empty_set"),
+    "a dictionary for a value": ({"tune_sysctl": {FIN_TIMEOUT: {"a": 1}}}, "form.value_type.*is a dictionary"),
+    "a way out of /proc/sys": (
+        {"tune_sysctl": {"net/../kernel/core_pattern": 1}},
+        "form.invalid_key.*leaves /proc/sys",
+    ),
+    "a line break": ({"tune_sysctl": {FIN_TIMEOUT: "1\nkernel.panic = 1"}}, "form.unsafe_value"),
+    "a key that is none": ({"tune_sysctl": {"net.ipv4.tcp_fin_timeot": 30}}, "tcp_fin_timeout"),
+    "an unknown front": ({**GOOD, "tune_topology": {"front": "magic"}}, "value of front must be one of.*got: magic"),
+    "a soak of letters": ({**GOOD, "tune_soak": "long"}, "tune_soak.*int"),
+    "waves of nobody": ({**GOOD, "tune_waves": [1, "0%"]}, r"tune_waves\[1\] is '0%'"),
+    "no Python": ({**GOOD, "ansible_python_interpreter": "/no/python3"}, "facts cannot be read.*/no/python3"),
+    "nobody answers": ({**GOOD, "ansible_port": 1}, "cannot be reached"),
+    "no such group": ({**GOOD, "tune_hosts": "nobody"}, "No host: name an inventory"),
+}
+
+
+@pytest.mark.usefixtures("_untouched")
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_one_clear_error(run: Any, case: str) -> None:
+    variables, sentence = REFUSED[case]
+    result = run("tune", variables)
+    assert result.returncode != 0
+    told = re.findall(sentence, result.stdout, flags=re.DOTALL if case == "a soak of letters" else 0)
+    # Once, for all three hosts; except where each host has an answer of its own.
+    assert len(told) == (len(HOSTS) if case == "nobody answers" else 1), result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "Roll out in waves" not in result.stdout
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
+    more = tmp_path / "more.yml"
+    more.write_text("servers: {hosts: {host2: {ansible_port: 1}}}")
+    result = run("tune", GOOD, "-i", str(lab.directory / "inventory.yml"), "-i", str(more))
+    assert result.returncode != 0
+    assert re.search(r"No host was touched\.\n  host2: cannot be reached", result.stdout)
+    assert "host1" not in result.stdout
+
+
+@pytest.mark.usefixtures("_untouched")
+@pytest.mark.parametrize("playbook", ["tune", "validate", "rollback"])
+def test_an_inventory_without_hosts(run: Any, playbook: str) -> None:
+    result = run(playbook, GOOD, "-i", "/dev/null")
+    assert result.returncode != 0
+    assert result.stdout.count("No host: name an inventory") == 1
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_check_mode_shows_every_key_and_line(run: Any, tmp_path: pathlib.Path) -> None:
+    result = run("tune", {**GOOD, "tune_reasons": {FIN_TIMEOUT: "so that it is seen"}}, "--check", "--diff")
+    assert result.returncode == 0
+    for line in (f"-{FIN_TIMEOUT} = 60", f"+{FIN_TIMEOUT} = 30", "+# so that it is seen", "wave 1: 1 host: host1"):
+        assert line in result.stdout
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_validate_touches_nothing_and_judges(run: Any) -> None:
+    assert run("validate", GOOD).returncode == 0
+    result = run("validate", {"tune_sysctl": {"net.ipv4.tcp_tw_recycle": 1}})
+    assert result.returncode != 0
+    assert "host1, host2, host3: the sysctl set is rejected" in result.stdout
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_silence_is_rolled_back(run: Any, tmp_path: pathlib.Path) -> None:
+    result = run("tune", GOOD)
+    assert result.returncode != 0
+    assert "Wave 1: inconclusive: only 0 connections of others" in result.stdout
+    assert "  host1: rolled back\n" in result.stdout
+    assert "Wave 2" not in result.stdout
+    (stored,) = (tmp_path / "reports").glob("*.json")
+    assert json.loads(stored.read_text())["waves"][0]["outcome"] == "rolled_back"
+
+
+def test_there_and_back(run: Any, lab: Lab) -> None:
+    before = state(lab)
+    variables = {**GOOD, "tune_on_inconclusive": "promote"}
+    result = run("tune", variables)
+    assert result.returncode == 0, result.stdout
+    for text in state(lab).values():
+        assert text.startswith("30\n")
+        assert f"/etc/sysctl.d/90-nettune.conf:{FIN_TIMEOUT} = 30" in text
+
+    again = run("tune", variables)
+    assert again.returncode == 0
+    assert again.stdout.endswith("Done, 0 hosts changed\n")
+    assert "host2, host3: has the set already" in again.stdout
+
+    undone = run("rollback", {})
+    assert undone.returncode == 0
+    assert re.search(rf"host1, host2, host3: undone: rollout \S+, {FIN_TIMEOUT}\n", undone.stdout)
+    assert state(lab) == before
+    assert "host1, host2, host3: nothing to undo" in run("rollback", {}).stdout
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_a_host_under_trial_by_somebody_else(run: Any, lab: Lab) -> None:
+    def trial(**arguments: Any) -> None:
+        ansible = str(pathlib.Path(sys.executable).parent / "ansible")
+        inventory = str(lab.directory / "inventory.yml")
+        command = [ansible, "host2", "-i", inventory, "-m", "nettune.kernel.sysctl_trial", "-a", json.dumps(arguments)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+    trial(state="started", rollout_id="theirs", guard={"baseline_seconds": 0}, sysctl={"net.core.somaxconn": 2048})
+    try:
+        result = run("tune", {**GOOD, "tune_on_inconclusive": "promote", "tune_waves": ["100%"]})
+    finally:
+        trial(state="rolled_back", rollout_id="theirs")
+    assert result.returncode != 0
+    assert re.search(r"host2: a trial is pending here: rollout theirs by root .*with net.core.somaxconn", result.stdout)
+    assert "  host1, host3: rolled back\n" in result.stdout
