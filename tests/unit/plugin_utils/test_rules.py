@@ -347,3 +347,45 @@ def test_timestamps_wake_a_recycle_that_was_asleep() -> None:
     assert finding.message.startswith("net.ipv4.tcp_tw_recycle = 1 on kernel 4.9.0")
     live["net.ipv4.tcp_timestamps"] = "1"
     assert findings(example, "timewait.recycle_hazard") == []
+
+
+def test_globs_and_unusable_keys_are_no_duplicates() -> None:
+    facts = {"sysctl": {"net.ipv4.conf.eth0.rp_filter": "0"}}
+    text = "net.ipv4.conf.*.rp_filter = 1\nnet.ipv4.conf.e*.rp_filter = 1\nbroken\nbroken\n"
+    assert findings({"sysctl_conf": text, "facts": facts}, "form.duplicate") == []
+    assert findings({"sysctl_conf": text, "facts": facts}, "form.conflict") == []
+
+
+@pytest.mark.parametrize(
+    ("live", "severity"),
+    [
+        ({}, "warning"),  # nothing known of the interface
+        ({"net.ipv4.conf.all.arp_announce": "0"}, "warning"),
+        ({"net.ipv4.conf.all.arp_announce": "0", "net.ipv4.conf.eth0.arp_announce": "1"}, "error"),
+        ({"net.ipv4.conf.all.arp_announce": "1", "net.ipv4.conf.eth0.arp_announce": "1"}, "error"),
+        ({"net.ipv4.conf.eth0.arp_announce": "2"}, None),
+        ({"net.ipv4.conf.all.arp_announce": "2"}, None),
+    ],
+)
+def test_lo_alone_by_what_is_known(live: dict[str, str], severity: str | None) -> None:
+    example = {
+        "sysctl": {"net.ipv4.conf.lo.arp_announce": 2},
+        "facts": {"sysctl": live, "interfaces": [{"name": "eth0", "addresses": ["192.0.2.1/24"]}]},
+        "topology": {"front": "lvs_dr"},
+    }
+    found = findings(example, "lvs.arp_on_lo_only")
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("waiting", "said"), [(6000, "1000 of them are more than it allows"), (400, "at this moment")])
+def test_buckets_against_what_waits(waiting: int, said: str) -> None:
+    facts = {"sysctl": {"net.ipv4.tcp_max_tw_buckets": "131072"}, "sockets": {"tcp": {"TIME_WAIT": waiting}}}
+    (finding,) = findings({"sysctl": {"net.ipv4.tcp_max_tw_buckets": 5000}, "facts": facts}, "timewait.buckets_lowered")
+    assert f"{waiting} connections are in TIME_WAIT" in finding.message
+    assert said in finding.message
+
+
+def test_timestamps_that_are_off_already() -> None:
+    example = {"sysctl": {"net.ipv4.tcp_timestamps": 0}, "facts": {"sysctl": {"net.ipv4.tcp_timestamps": "0"}}}
+    (finding,) = findings(example, "timewait.timestamps_off")
+    assert "= 0 leaves off" in finding.message

@@ -84,3 +84,13 @@ def test_shared_addresses_seen_against_a_declaration() -> None:
 def test_odd_facts_are_unknown(detected: Any) -> None:
     picture = resolve({}, detected)
     assert picture.front is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "contradicted"),
+    [(["server"], True), (["server", "nat_gateway"], False), (["kubernetes_node"], False)],
+)
+def test_a_gateway_that_is_declared_as_something_else(declared: list[str], contradicted: bool) -> None:
+    seen = {"role": [{"value": "nat_gateway", "evidence": []}, {"value": "server", "evidence": []}]}
+    assert bool(resolve({"role": declared}, seen).contradictions) is contradicted
+    assert not resolve({"role": declared}, {"role": [{"value": "client"}]}).contradictions
