@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
-COLLECTION = "playbooks/collections/ansible_collections/nettune/kernel"
+# By the path under which the collection is imported.
+PLUGINS = pathlib.Path("playbooks/collections/ansible_collections/nettune/kernel/plugins")
+CONTROLLER_HALF = [PLUGINS / kind for kind in ("action", "callback", "filter", "plugin_utils")]
 
 TOOLS = {
     "ruff": ["ruff", "check", "."],
-    "mypy": ["mypy", *(f"{COLLECTION}/plugins/{kind}" for kind in ("action", "callback", "filter", "plugin_utils"))],
+    "mypy": ["mypy", *(folder for folder in CONTROLLER_HALF if folder.is_dir())],
     "mypy-lab": ["mypy", "lab", "tests/checks/conftest.py"],
     "yamllint": ["yamllint", "--strict", "."],
     "ansible-lint": ["ansible-lint", "--strict"],
