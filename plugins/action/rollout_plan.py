@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         facts, reviews = arguments["facts"], arguments["reviews"]
         refusals = account.refusals(facts, reviews)
         if refusals:
-            return {"failed": True, "msg": ["No host was touched.", *refusals]}
+            return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
 
         hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
         variables = (task_vars or {}).get("hostvars", {})
