@@ -72,7 +72,7 @@ def from_mapping(sysctl: Mapping[Any, Any]) -> SysctlSet:
 
 def read_lines(text: str) -> tuple[list[_sysctl_d.Entry], list[tuple[int, str]]]:
     """The entries of a sysctl.d text, and (line, sentence) of what is none."""
-    entries, problems = _sysctl_d.parse(text)  # type: ignore[no-untyped-call]  # the host half has few annotations
+    entries, problems = _sysctl_d.parse(text)
     return entries, problems
 
 
