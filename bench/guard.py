@@ -18,7 +18,14 @@ sys.dont_write_bytecode = True
 
 from ansible_collections.nettune.kernel.plugins.module_utils import _guard, _guard_process, _trial  # noqa: E402
 
-GUARD = {"enabled": True, "baseline_seconds": 0, "min_events": 10, "max_per_1000": 5.0, "max_ratio": 3.0}
+GUARD = {
+    "enabled": True,
+    "baseline_seconds": 0,
+    "min_events": 10,
+    "max_per_1000": 5.0,
+    "max_ratio": 3.0,
+    "max_rise": {},
+}
 PATH = "/etc/sysctl.d/90-nettune.conf"
 
 

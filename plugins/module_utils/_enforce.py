@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Setting many sysctls as one: in an order that the kernel takes, each read back."""
 
+import errno
 import os
 
 from ._procfs import normalise, read_value, write_value
 
 # Each pass settles at least one more key of a chain; no set has chains this long.
 _PASSES = 5
+_NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.EROFS)
 
 
 class Refused(Exception):
@@ -55,7 +57,8 @@ def _write(key, value):
     except FileNotFoundError:
         return "does not exist on this host"
     except OSError as problem:
-        return "the kernel refuses %r: %s" % (value, os.strerror(problem.errno))
+        hint = " (is this a container without privileges?)" if problem.errno in _NOT_ALLOWED else ""
+        return "the kernel refuses %r: %s%s" % (value, os.strerror(problem.errno), hint)
     return None
 
 

@@ -1,7 +1,12 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arithmetic on counters that the guard on the host and the gate on the controller share. Pure: no clock, no files."""
+"""Arithmetic on counters that the guard on the host and the gate on the controller share. Pure: no clock, no files.
+
+docs/statistics.md explains the test and shows what bench/gate.py measured of it.
+"""
+
+import math
 
 from ._counters import OPENS, TIMESTAMP_REJECTS
 
@@ -38,3 +43,207 @@ def exceeds(events, exposure, reference_events, reference_exposure, min_events, 
     rate = per_thousand(events, exposure)
     reference = per_thousand(reference_events, reference_exposure) if reference_exposure else 0.0
     return events >= min_events and rate > max_per_1000 and rate > max_ratio * reference
+
+
+# Is the rate too high? A test that may be looked at after every poll.
+
+# What is believed before anything was seen, as events of a gamma prior.
+_OWN = 0.5  # a group's rate: half an event at the rate of all groups together
+_COMMON = 4.0  # how everybody's rate changes with time: not at all, give or take a half
+# Two hosts alike today are not so tomorrow: the log of their ratio wanders so far without a cause.
+_DRIFT = 0.1
+# Rises that the evidence is averaged over: so many steps, up to so many times the tolerated one.
+_STEPS = 40
+_SPAN = 10.0
+# Bursts are believed to be small ones until so many observations say something else.
+_DISPERSION = 1.5
+_DISPERSION_WEIGHT = 6.0
+# Bursts may last for several polls: the dispersion is that of the worst of these block lengths.
+_BLOCKS = (1, 2, 4, 8)
+
+
+class RateTest:
+    """Whether a group of hosts has more events than `ratio` times what is expected, at `alpha` for all looks together.
+
+    Expected is the group's own rate before the change, times what happened meanwhile to the controls' rate. Both are
+    estimates from finite counts and count as such. Without controls the rate before is the reference alone.
+
+    Counts are pairs (events, opens). The state is plain numbers: the same polls lead to the same verdict.
+    """
+
+    def __init__(
+        self, before, controls_before=None, dispersion=1.0, alpha=0.01, ratio=1.5, floor_per_1000=5.0, min_events=10
+    ):
+        if not (0 < alpha < 1 and ratio > 0 and dispersion >= 1 and floor_per_1000 >= 0):
+            raise ValueError("alpha is in (0, 1), ratio above 0, dispersion at least 1, floor_per_1000 not negative")
+        self._state = {
+            "before": list(before),
+            "controls_before": list(controls_before) if controls_before is not None else None,
+            "dispersion": float(dispersion),
+            "alpha": alpha,
+            "ratio": ratio,
+            "floor_per_1000": floor_per_1000,
+            "min_events": min_events,
+            "polls": 0,
+            "group": [0, 0],
+            "controls": [0, 0],
+            "worst_poll": 0,
+            # The group's opens in polls in which the controls had any, the controls' events as if they had had as many
+            # opens in each poll, and the variance of these.
+            "matched": [0, 0.0, 0.0],
+            "exceeded_at": None,
+        }
+
+    @classmethod
+    def resumed(cls, state):
+        """The test whose `state()` was stored."""
+        test = cls(state["before"])
+        test._state = {name: list(value) if isinstance(value, list) else value for name, value in state.items()}
+        return test
+
+    def state(self):
+        """Everything, as JSON can hold it."""
+        return {name: list(value) if isinstance(value, list) else value for name, value in self._state.items()}
+
+    def add(self, events, exposure, control_events=0, control_exposure=0):
+        """One more poll: increments since the last one. Returns whether there is enough evidence now, or was before."""
+        if min(events, exposure, control_events, control_exposure) < 0:
+            raise ValueError("increments are not negative")
+        state = self._state
+        state["polls"] += 1
+        state["group"] = [state["group"][0] + events, state["group"][1] + exposure]
+        state["controls"] = [state["controls"][0] + control_events, state["controls"][1] + control_exposure]
+        state["worst_poll"] = max(state["worst_poll"], events)
+        if control_exposure:
+            weight = exposure / float(control_exposure)
+            opens_, seen, variance = state["matched"]
+            state["matched"] = [
+                opens_ + exposure,
+                seen + control_events * weight,
+                variance + control_events * weight * weight,
+            ]
+        if state["exceeded_at"] is None and self._log_evidence() >= self.log_limit:
+            state["exceeded_at"] = state["polls"]
+        return self.exceeded
+
+    @property
+    def exceeded(self):
+        return self._state["exceeded_at"] is not None
+
+    @property
+    def log_limit(self):
+        return -math.log(self._state["alpha"])
+
+    def expected(self):
+        """(events expected so far without a change, shape of the gamma distribution of that estimate)."""
+        state = self._state
+        dispersion = state["dispersion"]
+        own_events, own_opens = state["before"]
+        exposure = max(state["group"][1], 1)
+        groups = [state["before"]]
+        if state["controls_before"] is not None:
+            groups += [state["controls_before"], state["controls"]]
+        # Where nobody had any event, or nobody was watched before: the rate that nobody minds.
+        prior_rate = max(
+            sum(events for events, _opens in groups) / float(max(sum(opens_ for _events, opens_ in groups), 1)),
+            state["floor_per_1000"] / 1000.0,
+            1e-9,
+        )
+        shape = own_events / dispersion + _OWN
+        rate = shape / (own_opens / dispersion + _OWN / prior_rate)
+        common, common_shape = self._common_change(prior_rate)
+        return exposure * rate * common, 1.0 / (1.0 / shape + 1.0 / common_shape + _DRIFT**2)
+
+    def _common_change(self, prior_rate):
+        """(factor by which the controls' rate changed, shape of that estimate)."""
+        state = self._state
+        opens_, seen, variance = state["matched"]
+        if state["controls_before"] is None or not opens_:
+            return 1.0, _COMMON
+        dispersion = state["dispersion"]
+        before_events, before_opens = state["controls_before"]
+        before = before_events / dispersion + _OWN
+        rate = before / (before_opens / dispersion + _OWN / prior_rate)
+        # What is known is as much as the number of events that were counted, not as that number scaled.
+        scale = (seen / variance if variance else state["controls"][1] / float(opens_)) / dispersion
+        seen, awaited = seen * scale, rate * opens_ * scale
+        known = before / (before + max(seen, awaited))
+        shape = _COMMON + known * seen
+        return shape / (_COMMON + known * awaited), shape
+
+    def _counted(self):
+        """The events without those of the worst poll: one burst is not a rate."""
+        return self._state["group"][0] - self._state["worst_poll"]
+
+    def _log_evidence(self):
+        """Log of the evidence; minus infinity below the floor and the least number of events."""
+        state = self._state
+        events = self._counted()
+        if events < state["min_events"] or per_thousand(events, state["group"][1]) <= state["floor_per_1000"]:
+            return -math.inf
+        mean, shape = self.expected()
+        return log_evidence(events / state["dispersion"], mean / state["dispersion"], shape, state["ratio"])
+
+
+def log_evidence(events, mean, shape, ratio):
+    """Log of how much likelier the events are under rises above `ratio` than at it.
+
+    Events are Poisson around `mean` times the rise, and the mean is uncertain like a gamma variable of that shape, so
+    that the count is negative binomial. Averaged over rises, so that none has to be chosen beforehand.
+    """
+    if events <= 0 or (mean > 0 and events <= ratio * mean):
+        return 0.0 if not mean else min(0.0, _log_ratio(events, mean, shape, ratio, ratio * _SPAN**0.5))
+    terms = [_log_ratio(events, mean, shape, ratio, ratio * _SPAN ** (step / float(_STEPS))) for step in range(1, _STEPS + 1)]
+    top = max(terms)
+    return top + math.log(sum(math.exp(term - top) for term in terms) / len(terms))
+
+
+def _log_ratio(events, mean, shape, ratio, rise):
+    return events * math.log(rise / ratio) - (events + shape) * math.log1p((rise - ratio) * mean / (shape + ratio * mean))
+
+
+def dispersion(hosts):
+    """Variance over mean of the events, at least 1: how far they come in bursts.
+
+    hosts: one series [(events, opens), ...] a host, of the same polls. What all hosts have in common in a poll (the
+    time of day) is no burst. Few events say little: the estimate starts at a small excess and is led away by data.
+    """
+    worst = 1.0
+    for length in _BLOCKS:
+        blocks = [[_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)] for series in hosts]
+        chi2, weight = _pearson(blocks)
+        worst = max(worst, (chi2 + _DISPERSION_WEIGHT * _DISPERSION) / (weight + _DISPERSION_WEIGHT))
+    return worst
+
+
+def _total(pairs):
+    return sum(events for events, _opens in pairs), sum(opens_ for _events, opens_ in pairs)
+
+
+def _pearson(hosts):
+    """(sum of squared deviations over expectation, its expectation without bursts as far as it can be trusted)."""
+    rates = []
+    for series in hosts:
+        events, exposure = _total(series)
+        rates.append(events / float(exposure) if exposure else 0.0)
+    chi2 = degrees = trusted = 0.0
+    length = min([len(series) for series in hosts] or [0])
+    for block in range(length):
+        seen = [series[block][0] for series in hosts]
+        awaited = [rate * series[block][1] for rate, series in zip(rates, hosts)]
+        total = sum(awaited)
+        if total <= 0:
+            continue
+        common = sum(seen) / total if len(hosts) > 1 else 1.0
+        for events, mean in zip(seen, awaited):
+            mean *= common
+            if mean > 0:
+                chi2 += (events - mean) ** 2 / mean
+                degrees += 1
+                trusted += 1 / (1 + 0.5 / mean)
+    rated = sum(1 for rate in rates if rate > 0)
+    free = degrees * (1 - 1.0 / length) * (1 - 1.0 / rated if rated > 1 else 1.0) if degrees else 0.0
+    if free <= 0:
+        return 0.0, 0.0
+    weight = trusted * free / degrees
+    return chi2 / free * weight, weight

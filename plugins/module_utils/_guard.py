@@ -103,6 +103,9 @@ class Guard:
         rise = increments(self.first, self.last) if limits["enabled"] else None
         if rise is None:
             return None
+        for name, most in sorted(limits["max_rise"].items()):
+            if rise.get(name, 0) > most:
+                return "%s rose by %d (limit %d)" % (name, rise[name], most)
         before = (increments(self.baseline[0], self.baseline[-1]) if self.baseline else None) or {}
         rejects, exposure = timestamp_rejects(rise), opens(rise)
         was_rejects, was_exposure = timestamp_rejects(before), opens(before)
@@ -189,11 +192,12 @@ def watch(state, trial_id):
         state.remove(_guard_process.SAMPLES)
     else:
         guard.resume()
+    baseline_seconds = record["guard"]["baseline_seconds"] if record["phase"] == "armed" else 0
     report = {"trial_id": trial_id, "pid": os.getpid(), "watching": False}
     state.write(_guard_process.READY, report)
     begun = time.monotonic()
     while guard.step():
-        if not report["watching"] and time.monotonic() - begun >= record["guard"]["baseline_seconds"]:
+        if not report["watching"] and time.monotonic() - begun >= baseline_seconds:
             report["watching"] = True
             state.write(_guard_process.READY, report)
         signal.sigtimedwait({signal.SIGUSR1}, 1.0)

@@ -49,17 +49,18 @@ class GuardError(Exception):
     """The guard did not come up; the message is a sentence for people."""
 
 
-def start(state, trial_id, baseline_seconds):
+def start(state, trial_id, baseline_seconds=0):
     """Starts the guard for the pending trial and hears from it. Raises GuardError."""
     _install(state)
     command = [sys.executable, "-I", "-S", state.path(ARCHIVE)]
+    arguments = [state.folder, trial_id]
     if os.path.isdir("/run/systemd/system"):
-        _start_service([*command, "watch", state.folder, trial_id])
+        _start_service(command, arguments)
     else:
         # A session of its own: the end of the SSH session does not reach it.
         with open(os.devnull, "r+b") as null:
             subprocess.Popen(
-                [*command, "supervise", state.folder, trial_id],
+                [*command, "supervise", *arguments],
                 stdin=null,
                 stdout=null,
                 stderr=null,
@@ -120,21 +121,29 @@ def _install(state):
     write_atomically(state.path(ARCHIVE), archived.getvalue())
 
 
-def _start_service(command):
-    # A service, not a timer: `systemctl daemon-reload` starts timers anew.
-    options = [
-        "--unit=" + UNIT,
-        "--quiet",
-        "--property=Restart=on-failure",
-        "--property=RestartSec=1",
-        "--property=TimeoutStopSec=2",
-    ]
+def _start_service(command, arguments):
     # A guard that failed in an earlier trial must not keep the name of the unit. (--collect does that, but not in
     # systemd 219.)
     subprocess.call(["systemctl", "reset-failed", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    done = subprocess.Popen(
-        ["systemd-run", *options, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    restarts = (
+        "--property=Restart=on-failure",
+        "--property=RestartSec=1",
+        # However often it is killed: by default systemd gives up after 5 starts in 10 seconds.
+        "--property=StartLimitIntervalSec=0",
+        # Its program goes when the trial ends: one that died just then is not started for ever.
+        "--property=ConditionPathExists=" + command[-1],
+        "--property=TimeoutStopSec=2",
     )
-    output = done.communicate()[0].decode("utf-8", "replace").strip()
-    if done.returncode:
-        raise GuardError("systemd-run could not start the guard: %s" % output)
+    # Old systemd (EL7: 219) does not take all of these for a transient service: there the guard restarts itself.
+    for properties, role in ((restarts, "watch"), ((), "supervise")):
+        # A service, not a timer: `systemctl daemon-reload` starts timers anew.
+        done = subprocess.Popen(
+            ["systemd-run", "--unit=" + UNIT, "--quiet", *properties, *command, role, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output = done.communicate()[0].decode("utf-8", "replace").strip()
+        if not done.returncode:
+            return
+    raise GuardError("systemd-run could not start the guard: %s" % output)

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import stat
 import time
 
@@ -105,6 +106,10 @@ class State:
                 os.chmod(self.folder, 0o700)
         except OSError as problem:
             raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror)) from None
+
+    def remove_folder(self):
+        """Forgets everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def exists(self):
         return os.path.isdir(self.folder) and not os.path.islink(self.folder)

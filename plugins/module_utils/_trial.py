@@ -88,7 +88,12 @@ class Trials:
 
     def originals(self):
         """{key: value before nettune first touched it}."""
-        return self.state.read(ORIGINALS, {}) if self.state.exists() else {}
+        return self._originals()["values"]
+
+    def _originals(self):
+        """The same, and {path: snapshot of the file} from then."""
+        nothing = {"values": {}, "files": {}}
+        return self.state.read(ORIGINALS, nothing) if self.state.exists() else nothing
 
     def last_confirmed(self, path):
         return next((record for record in reversed(self.confirmed()) if record["path"] == path), None)
@@ -261,9 +266,32 @@ class Trials:
                     "rollout %s was confirmed here, and %s after it: undo the later one first"
                     % (rollout_id, record["rollout_id"])
                 )
-            record = dict(record, phase="undoing", boot_id=boot_id())
-            self.state.write(PENDING, record)
-            return record, self._undo(record, reason)
+            return record, self._begin_undo(dict(record, ends=[record["id"]]), reason)
+
+    def remove(self, reason):
+        """Everything back to before nettune first touched this host; returns (record or None, outcome or None)."""
+        if not self.state.exists():
+            return None, None
+        with self.state.locked():
+            self.recover()
+            record = self.pending()
+            outcome = self.revert(record, reason) if record else None
+            for record in self.whole_undo():
+                outcome = self._begin_undo(record, reason)
+        self.state.remove_folder()
+        return record, outcome
+
+    def whole_undo(self):
+        """Records that undo all confirmed trials at once, one for each file."""
+        originals = self._originals()
+        records = []
+        for path in sorted({entry["path"] for entry in self.confirmed()}):
+            stack = [entry for entry in self.confirmed() if entry["path"] == path]
+            after = {key: pair["after"] for entry in stack for key, pair in entry["values"].items()}
+            values = {key: {"before": originals["values"][key], "after": value} for key, value in after.items()}
+            last = dict(stack[-1], values=values, file=originals["files"][path], ends=[entry["id"] for entry in stack])
+            records.append(last)
+        return records
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
@@ -298,6 +326,14 @@ class Trials:
         foreign = _restore(before, after)
         return self._end(record, "rolled_back", reason, by_evidence, foreign)
 
+    def _begin_undo(self, record, reason):
+        record = dict(record, phase="undoing", boot_id=boot_id())
+        self.state.write(PENDING, record)
+        # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
+        with contextlib.suppress(_guard_process.GuardError):
+            _guard_process.start(self.state, record["id"])
+        return self._undo(record, reason)
+
     def _undo(self, record, reason):
         before = {key: pair["before"] for key, pair in record["values"].items()}
         after = {key: pair["after"] for key, pair in record["values"].items()}
@@ -308,10 +344,16 @@ class Trials:
             foreign.append(
                 {"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}
             )
-        stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
+        stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
         self.state.write(CONFIRMED, stack)
-        still_ours = {key for entry in stack for key in entry["values"]}
-        self.state.write(ORIGINALS, {key: value for key, value in self.originals().items() if key in still_ours})
+        keys = {key for entry in stack for key in entry["values"]}
+        paths = {entry["path"] for entry in stack}
+        originals = self._originals()
+        still_ours = {
+            "values": {key: value for key, value in originals["values"].items() if key in keys},
+            "files": {path: shot for path, shot in originals["files"].items() if path in paths},
+        }
+        self.state.write(ORIGINALS, still_ours)
         return self._end(record, "rolled_back", reason, False, foreign)
 
     def _confirmed(self, record):
@@ -321,8 +363,10 @@ class Trials:
         kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
         stack.append(dict({name: record[name] for name in kept}, values=values))
         self.state.write(CONFIRMED, stack[-KEEP_CONFIRMED:])
-        originals = {key: pair["before"] for key, pair in values.items()}
-        originals.update(self.originals())
+        originals = self._originals()
+        for key, pair in values.items():
+            originals["values"].setdefault(key, pair["before"])
+        originals["files"].setdefault(record["path"], record["file"])
         self.state.write(ORIGINALS, originals)
         return self._end(record, "confirmed", "confirmed")
 

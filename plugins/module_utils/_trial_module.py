@@ -6,7 +6,7 @@
 import os
 
 from . import _sysctl_file
-from ._counters import now, sample
+from ._counters import WATCHED, now, sample
 from ._guard import read_samples
 from ._state import StateError
 from ._sysctl_file import BadFile
@@ -60,6 +60,7 @@ def _start(trials, arguments, check_mode):
     values = prepare_set(arguments["sysctl"])
     _check_limits(arguments, _LIMITS)
     _check_limits(arguments["guard"], _GUARD_LIMITS)
+    _check_counters(arguments["guard"]["max_rise"])
     path = _sysctl_file.check_path(arguments["path"])
     content = arguments["content"]
     if content is None:
@@ -125,6 +126,8 @@ def _confirm(trials, arguments, check_mode):
 
 
 def _roll_back(trials, arguments, check_mode):
+    if arguments["to"] == "original":
+        return _remove(trials, arguments, check_mode)
     if check_mode:
         record = trials.pending() or (trials.confirmed() or [None])[-1]
         if record is None:
@@ -141,15 +144,39 @@ def _roll_back(trials, arguments, check_mode):
     return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record)}
 
 
+def _remove(trials, arguments, check_mode):
+    """All that nettune ever did here."""
+    undone = trials.whole_undo()
+    pending = trials.pending()
+    diff = (_undo_diff(pending) if pending else []) + [part for record in undone for part in _undo_diff(record)]
+    result = {"changed": trials.state.exists(), "trial": {"state": "none", "keys": []}, "drift": [], "diff": diff}
+    if check_mode:
+        return result
+    _record, outcome = trials.remove(arguments["reason"])
+    return dict(result, trial=outcome, drift=outcome["drift"]) if outcome else result
+
+
 def _check_limits(arguments, limits):
     for name, (low, high) in sorted(limits.items()):
         if not low <= arguments[name] <= high:
             raise TrialError("%s must be between %d and %d, not %s" % (name, low, high, arguments[name]))
 
 
+def _check_counters(limits):
+    for name, most in sorted(limits.items()):
+        if name not in WATCHED:
+            raise TrialError("max_rise names %s, which the guard does not watch: use %s" % (name, ", ".join(WATCHED)))
+        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            raise TrialError("max_rise of %s must be a whole number of events, not %r" % (name, most))
+
+
 def _describe(record):
     """What people see of a journal record."""
-    shown = {name: record[name] for name in ("id", "rollout_id", "by", "set_hash", "deadline_epoch") if name in record}
+    shown = {
+        name: record[name]
+        for name in ("id", "rollout_id", "by", "set_hash", "started", "deadline_epoch")
+        if name in record
+    }
     shown["state"] = record.get("state", "on_trial")
     shown["keys"] = sorted(record["set"])
     if "deadline" in record:

@@ -261,16 +261,16 @@ ansible_facts:
                   seen_at: net.ipv4.conf.eth0.arp_*
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils._net_facts import SUBSETS, collect
+from ansible_collections.nettune.kernel.plugins.module_utils._modern_python import open_module
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={"subset": {"type": "str", "choices": list(SUBSETS), "default": "all"}},
+    module = open_module(
+        argument_spec={"subset": {"type": "str", "choices": ["all", "counters"], "default": "all"}},
         supports_check_mode=True,
     )
+    from ansible_collections.nettune.kernel.plugins.module_utils._net_facts import collect
+
     module.exit_json(changed=False, ansible_facts={"nettune": collect(module.params["subset"])})
 
 

@@ -82,6 +82,13 @@ options:
         description: How many times the rate of the time before is tolerated.
         type: float
         default: 3.0
+      max_rise:
+        description:
+          - Absolute limits, for any watched counter by its name, such as C(TcpExt.ListenDrops),
+            C(TcpExt.TCPTimeWaitOverflow) or C(Tcp.AttemptFails).
+          - The guard rolls back when one has risen by more than that since the first write.
+        type: dict
+        default: {}
   reason:
     description: Why the trial is rolled back; remembered with the outcome.
     type: str
@@ -92,6 +99,13 @@ options:
         O(force).
     type: bool
     default: false
+  to:
+    description:
+      - How far O(state=rolled_back) goes. V(previous) undoes one trial.
+      - V(original) undoes all of them and removes nettune from the host, C(/var/lib/nettune) included.
+    type: str
+    choices: [previous, original]
+    default: previous
   force:
     description: Starts a set although it was rolled back by evidence before.
     type: bool
@@ -116,10 +130,15 @@ EXAMPLES = r"""
     state: confirmed
     rollout_id: example-1
 
-- name: Undo them
+- name: Undo the last trial
   nettune.kernel.sysctl_trial:
     state: rolled_back
     reason: only an example
+
+- name: Undo all trials and forget them
+  nettune.kernel.sysctl_trial:
+    state: rolled_back
+    to: original
 """
 
 RETURN = r"""
@@ -144,6 +163,9 @@ trial:
     set_hash:
       description: Names the set of keys and values.
       type: str
+    started:
+      description: When it began, in seconds since 1970.
+      type: float
     deadline_epoch:
       description: When the guard rolls back, in seconds since 1970.
       type: float
@@ -175,8 +197,7 @@ baseline:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nettune.kernel.plugins.module_utils._trial_module import run
+from ansible_collections.nettune.kernel.plugins.module_utils._modern_python import open_module
 
 
 def main():
@@ -186,8 +207,9 @@ def main():
         "min_events": {"type": "int", "default": 10},
         "max_per_1000": {"type": "float", "default": 5.0},
         "max_ratio": {"type": "float", "default": 3.0},
+        "max_rise": {"type": "dict", "default": {}},
     }
-    module = AnsibleModule(
+    module = open_module(
         argument_spec={
             "state": {"type": "str", "choices": ["started", "confirmed", "rolled_back"], "required": True},
             "sysctl": {"type": "dict"},
@@ -198,11 +220,14 @@ def main():
             "guard": {"type": "dict", "options": guard, "default": {}, "apply_defaults": True},
             "reason": {"type": "str", "default": "asked for"},
             "evidence": {"type": "bool", "default": False},
+            "to": {"type": "str", "choices": ["previous", "original"], "default": "previous"},
             "force": {"type": "bool", "default": False},
         },
         required_if=[("state", "started", ("sysctl", "rollout_id"))],
         supports_check_mode=True,
     )
+    from ansible_collections.nettune.kernel.plugins.module_utils._trial_module import run
+
     run(module)
 
 

@@ -81,12 +81,14 @@ samples:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.nettune.kernel.plugins.module_utils._trial_module import run_info
+from ansible_collections.nettune.kernel.plugins.module_utils._modern_python import open_module
 
 
 def main():
-    run_info(AnsibleModule(argument_spec={"samples": {"type": "int", "default": 0}}, supports_check_mode=True))
+    module = open_module(argument_spec={"samples": {"type": "int", "default": 0}}, supports_check_mode=True)
+    from ansible_collections.nettune.kernel.plugins.module_utils._trial_module import run_info
+
+    run_info(module)
 
 
 if __name__ == "__main__":

@@ -81,10 +81,13 @@ class Namespace:
         """Starts something that goes on; it ends with the host at the latest."""
         return subprocess.Popen(self.command(args), text=True, **options)
 
-    def module(self, name: str, **args: Any) -> dict[str, Any]:
-        """What a module of the collection answers here. `_ansible_check_mode=True` and the like are passed on."""
+    def module(self, name: str, *, through: Sequence[str] = (), **args: Any) -> dict[str, Any]:
+        """What a module of the collection answers here, run by `through` where given.
+
+        `_ansible_check_mode=True` and the like are passed on.
+        """
         done = self.run(
-            [sys.executable, "-m", f"{MODULES}.{name}"],
+            [*through, sys.executable, "-m", f"{MODULES}.{name}"],
             check=False,
             input=json.dumps({"ANSIBLE_MODULE_ARGS": args}),
             env=self.environment,

@@ -74,7 +74,7 @@ def test_where_proc_sys_is_read_only_nothing_is_started(host: Any) -> None:
     before = host.whole()
     answer = host.trial("started")
     assert answer["failed"]
-    assert "Read-only file system" in answer["msg"]
+    assert "Read-only file system (is this a container without privileges?)" in answer["msg"]
     assert host.whole() == before
     assert host.left_behind() == []
 

@@ -13,7 +13,7 @@ import pytest
 
 # A client whose timestamps jump back (TCP_REPAIR lets it set them) is what the server's kernel rejects and counts.
 REJECTS = """
-import socket, sys
+import socket, struct, sys
 TCP_REPAIR, TCP_TIMESTAMP = 19, 24
 server = socket.create_server(("127.0.0.1", 0))
 kept = []
@@ -23,7 +23,7 @@ for _connection in range(int(sys.argv[1])):
     client.send(b"a")
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     stamp = client.getsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP)
-    client.setsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP, stamp - 1000000)
+    client.setsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP, struct.pack("I", (stamp - 1000000) % 2**32))
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
     client.send(b"b")
 """
@@ -94,6 +94,23 @@ def test_rejects_as_many_as_before_are_no_evidence(host: Any) -> None:
     finally:
         noise.kill()
         noise.wait()
+
+
+def test_a_counter_with_a_limit_of_its_own(host: Any) -> None:
+    limits = {"Tcp.AttemptFails": 3}
+    host.trial("started", guard={"baseline_seconds": 0, "max_rise": limits})
+    refused = "import socket\nfor _ in range(5):\n    socket.socket().connect_ex(('127.0.0.1', 1))"
+    host.namespace.run(["python3", "-c", refused])
+    outcome = host.wait_until_over()
+    assert outcome["by_evidence"]
+    assert outcome["reason"] == "Tcp.AttemptFails rose by 5 (limit 3)"
+
+
+@pytest.mark.parametrize("limits", [{"TcpExt.Nonsense": 3}, {"Tcp.AttemptFails": "many"}, {"Tcp.AttemptFails": -1}])
+def test_limits_that_mean_nothing_are_refused(host: Any, limits: dict[str, Any]) -> None:
+    answer = host.trial("started", guard={"baseline_seconds": 0, "max_rise": limits})
+    assert answer["failed"]
+    assert "max_rise" in answer["msg"]
 
 
 def test_without_judgement_there_is_still_the_deadline(host: Any) -> None:

@@ -61,7 +61,14 @@ START = {
     "path": PATH,
     "rollout_id": "r1",
     "confirm_within": 5,
-    "guard": {"enabled": True, "baseline_seconds": 0, "min_events": 10, "max_per_1000": 5.0, "max_ratio": 3.0},
+    "guard": {
+        "enabled": True,
+        "baseline_seconds": 0,
+        "min_events": 10,
+        "max_per_1000": 5.0,
+        "max_ratio": 3.0,
+        "max_rise": {},
+    },
 }
 
 

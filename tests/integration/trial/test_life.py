@@ -197,3 +197,36 @@ def test_what_somebody_else_wrote_is_left_alone_and_reported(host: Any) -> None:
     assert host.trial("rolled_back")["drift"] == expected
     assert host.value("net.ipv4.tcp_fin_timeout") == "33"
     assert host.value("net.ipv4.tcp_tw_reuse") == "2"
+
+
+def test_back_to_the_original_and_nothing_remains(host: Any) -> None:
+    host.namespace.write(PATH, "# by hand\n")
+    before = host.whole()
+    for number, values in enumerate(
+        ({"net.ipv4.tcp_fin_timeout": 30}, {"net.ipv4.ip_forward": 1}, {"net.core.somaxconn": 99})
+    ):
+        host.trial("started", sysctl=values, rollout_id=f"r{number}")
+        host.trial("confirmed")
+    predicted = host.trial("rolled_back", to="original", _ansible_check_mode=True)
+    answer = host.trial("rolled_back", to="original")
+    assert answer["changed"]
+    assert answer["diff"] == predicted["diff"]
+    assert host.whole() == before
+    assert host.namespace.run(["ls", "-A", "/var/lib"]).stdout == ""
+    assert host.left_behind() == []
+    assert not host.trial("rolled_back", to="original")["changed"]
+
+
+def test_back_to_the_original_in_the_middle_of_a_trial(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.core.somaxconn": 99}, rollout_id="r2")
+    assert host.trial("rolled_back", to="original")["changed"]
+    assert host.whole() == before
+    assert host.namespace.run(["ls", "-A", "/var/lib"]).stdout == ""
+
+
+def test_without_root_one_sentence_says_what_to_do(host: Any) -> None:
+    answer = host.trial("started", through=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    assert answer["msg"] == "changing sysctls needs root: use become"
