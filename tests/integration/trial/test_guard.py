@@ -42,10 +42,9 @@ def make_rejects(host: Any, connections: int) -> None:
 
 def test_nobody_confirms(host: Any) -> None:
     before = host.whole()
-    began = time.monotonic()
-    host.trial("started", confirm_within=5)
+    deadline = host.trial("started", confirm_within=5)["trial"]["deadline_epoch"]
     outcome = host.wait_until_over(seconds=10)
-    assert 5 <= time.monotonic() - began < 8
+    assert 0 <= outcome["ended"] - deadline < 2
     assert outcome["reason"] == "nobody confirmed it in time"
     assert host.whole() == before
     assert host.trial("confirmed", rollout_id="r1")["failed"]
@@ -54,10 +53,10 @@ def test_nobody_confirms(host: Any) -> None:
 def test_rejects_rise(host: Any) -> None:
     before = host.whole()
     host.trial("started", guard={"baseline_seconds": 0, "min_events": 10})
-    began = time.monotonic()
     make_rejects(host, 12)
+    there = time.time()
     outcome = host.wait_until_over()
-    assert time.monotonic() - began < 3
+    assert outcome["ended"] - there < 2
     assert outcome["by_evidence"]
     assert "timestamp rejects in" in outcome["reason"]
     assert host.whole() == before
@@ -140,16 +139,16 @@ def test_the_guard_takes_no_part_of_the_session_with_it(host: Any) -> None:
 
 
 def test_a_killed_guard_comes_back_with_the_same_deadline_and_the_same_time_before(host: Any) -> None:
-    host.trial("started", confirm_within=6, guard={"baseline_seconds": 2})
-    began = time.monotonic()
+    deadline = host.trial("started", confirm_within=6, guard={"baseline_seconds": 2})["trial"]["deadline_epoch"]
     for _attempt in range(3):
         supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
         host.namespace.run(["kill", "-KILL", guard])
         host.namespace.wait_for(["sh", "-c", f"pgrep -P {supervisor} | grep -qvx {guard}"])
     armed = [sample for sample in host.info(samples=100)["samples"] if sample["phase"] == "armed"]
     assert len(armed) >= 2
-    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
-    assert time.monotonic() - began < 8
+    outcome = host.wait_until_over()
+    assert outcome["reason"] == "nobody confirmed it in time"
+    assert 0 <= outcome["ended"] - deadline < 2
 
 
 @pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGUSR1])
