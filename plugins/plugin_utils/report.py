@@ -76,7 +76,8 @@ def wave_record(
         "number": number,
         "outcome": outcome(started, undone),
         "verdict": judged.get("verdict"),
-        "reason": judged.get("reason") or "; ".join(_failures(started, confirmed)),
+        # A wave that was promoted may still fail to be confirmed.
+        "reason": "; ".join(_failures(started, confirmed)) or judged.get("reason") or "",
         "figures": judged.get("figures", {}),
         "invalid": judged.get("invalid", {}),
         "observations": judged.get("observations"),

@@ -140,3 +140,9 @@ def test_what_is_said_of_a_wave_that_was_rolled_back() -> None:
 def test_the_reason_of_a_wave_that_was_never_judged() -> None:
     wave = report.wave_record(1, {"a": {"failed": True, "msg": "EINVAL"}}, {}, {}, {"a": {}})
     assert wave["reason"] == "a: EINVAL"
+
+
+def test_the_reason_of_a_wave_that_could_not_be_confirmed() -> None:
+    confirmed = {"a": {"failed": True, "msg": "read-only"}}
+    wave = report.wave_record(1, STARTED, {"verdict": "promote", "reason": "quiet"}, confirmed, {"a": {}})
+    assert (wave["outcome"], wave["reason"]) == ("rolled_back", "a: read-only")
