@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A throw-away host with systemd as PID 1, that can be rebooted.
 
-A podman container without network over a folder that debootstrap made once (.cache/images, named by the hash of its recipe). /proc/sys is
-read-only in it, except for the sysctls of its own network namespace. All that podman keeps is in a folder of its own under .cache/podman.
+A podman container without network over a folder that debootstrap made once (.cache/images, named by the hash of its
+recipe). /proc/sys is read-only in it, except for the sysctls of its own network namespace. All that podman keeps is in
+a folder of its own under .cache/podman.
 
-What cleans up is a shell that waits for the end of a pipe that only the test process holds: however that one ends, the container and its
-folder are removed.
+What cleans up is a shell that waits for the end of a pipe that only the test process holds: however that one ends, the
+container and its folder are removed.
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ trap '' HUP INT TERM
 cat >/dev/null
 ( {FORGET} )
 "$@" rm --force --time 0 host
-rm -rf --one-file-system "$FOLDER"
+# podman's own cleaning up, which conmon starts, may still write there.
+for _ in 1 2 3 4 5 6 7 8 9; do
+    rm -rf --one-file-system "$FOLDER"
+    sleep 0.2
+    [ -e "$FOLDER" ] || break
+done
 """
 
 
@@ -95,7 +101,13 @@ class Host:
 
     def popen(self, args: Sequence[str]) -> subprocess.Popen[str]:
         """Starts something that goes on; it ends with the host at the latest."""
-        return subprocess.Popen(self._command(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(self._command(args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def log_in(self, script: str) -> subprocess.Popen[str]:
+        """A login session that lasts as long as the script. It must begin in the container's cgroup."""
+        command = [*self._podman, "exec", "host", "env", *_ENVIRONMENT, "runuser", "--login", "root"]
+        command += ["--whitelist-environment=PYTHONPATH", "--command", script]
+        return subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, text=True)
 
     def _command(self, args: Sequence[str]) -> list[str]:
         return ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *_ENVIRONMENT, *args]
@@ -110,7 +122,9 @@ class Host:
             time.sleep(0.02)
 
     def module(self, name: str, **args: Any) -> dict[str, Any]:
-        done = self.run(["python3", "-m", f"{MODULES}.{name}"], check=False, input=json.dumps({"ANSIBLE_MODULE_ARGS": args}))
+        done = self.run(
+            ["python3", "-m", f"{MODULES}.{name}"], check=False, input=json.dumps({"ANSIBLE_MODULE_ARGS": args})
+        )
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -132,8 +146,8 @@ class Host:
 
     def whole(self) -> str:
         """Every readable net sysctl, and every file under the folders of sysctl.d, as text to compare."""
-        script = "grep -rs . /proc/sys/net | sort; ls -ln --time-style=+ /etc/sysctl.d; grep -r . /etc/sysctl.d; ls -d /run/sysctl.d"
-        return self.output("sh", "-c", script)
+        files = "ls -ln --time-style=+ /etc/sysctl.d; grep -r . /etc/sysctl.d; ls -d /run/sysctl.d"
+        return self.output("sh", "-c", "grep -rs . /proc/sys/net | sort; " + files)
 
     def is_new(self) -> bool:
         return self.output("cat", PATH) != "" and all(self.value(key) == value for key, value in SET.items())
@@ -156,24 +170,32 @@ class Host:
     def left_behind(self) -> list[str]:
         """Units, processes and files that a trial must not leave, apart from the memory in the state folder."""
         found = [
-            *self.output("systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "*nettune*").splitlines(),
-            *self.output("systemctl", "list-unit-files", "--full", "--no-legend", "*nettune*").splitlines(),
+            *self.output(
+                "systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "nettune*"
+            ).splitlines(),
+            *self.output("systemctl", "list-unit-files", "--full", "--no-legend", "nettune*").splitlines(),
             *self.output("pgrep", "--list-full", "--full", "guard[.]pyz").splitlines(),
-            *self.output("find", "/run", "-path", "*nettune*", "-o", "-path", "/run/sysctl.d*").splitlines(),
-            *self.output("find", "/var/lib/nettune", "-name", "trial.json", "-o", "-name", "guard.json", "-o", "-name", "*.pyz*").splitlines(),
+            *self.output("find", "/run", "-path", "nettune*", "-o", "-path", "/run/sysctl.d*").splitlines(),
+            *self.output(
+                "find", "/var/lib/nettune", "-name", "trial.json", "-o", "-name", "guard.json", "-o", "-name", "*.pyz*"
+            ).splitlines(),
             *self.output("find", "/etc/sysctl.d", "-name", ".*").splitlines(),
         ]
         return [line for line in found if line]
 
     def wait_until_clean(self, seconds: float) -> None:
-        """Until nothing is left of the trial. Looks from outside only, so that nobody but the guard can have ended it."""
+        """Until nothing is left of the trial. Runs no module: nobody but the guard can have ended it."""
         deadline = time.monotonic() + seconds
         while left := self.left_behind():
             assert time.monotonic() < deadline, left
             time.sleep(0.05)
 
 
-_ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", f"PYTHONPATH={PYTHONPATH}", "PYTHONDONTWRITEBYTECODE=1"]
+_ENVIRONMENT = [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    f"PYTHONPATH={PYTHONPATH}",
+    "PYTHONDONTWRITEBYTECODE=1",
+]
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +215,9 @@ def image() -> pathlib.Path:
             unfinished = folder / "unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
             with open(folder / "log", "w") as log:
-                done = subprocess.run([RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                done = subprocess.run(
+                    [RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
             if done.returncode:
                 pytest.fail(f"the image could not be made: see {folder / 'log'}", pytrace=False)
             unfinished.rename(folder / name)
@@ -223,7 +247,11 @@ def new_host(image: pathlib.Path) -> Iterator[Host]:
         host.podman(
             *["run", "--detach", "--name=host", "--hostname=nettune-test", "--network=none", "--systemd=always"],
             # Of what podman takes away, systemd needs mounts, and the tests the network.
-            *["--cap-add=SYS_ADMIN,NET_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"],
+            *[
+                "--cap-add=SYS_ADMIN,NET_ADMIN",
+                "--security-opt=seccomp=unconfined",
+                "--security-opt=apparmor=unconfined",
+            ],
             *["--cgroupns=private", "--ulimit=nofile=1024:1024", "--ulimit=nproc=32768:32768"],
             f"--volume={pathlib.Path(ansible.__file__).parent}:{PYTHONPATH}/ansible:ro",
             f"--volume={ROOT}/plugins:{PYTHONPATH}/ansible_collections/nettune/kernel/plugins:ro",
