@@ -44,6 +44,8 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
 tmp_dir = "{folder}/tmp"
+[network]
+network_config_dir = "{folder}/cni"
 """
 # Of a container that was killed, runc cannot remove the cgroups that systemd made, and then forgets nothing of it.
 FORGET = """
