@@ -51,10 +51,10 @@ def exceeds(events, exposure, reference_events, reference_exposure, min_events, 
 _OWN = 0.5  # a group's rate: half an event at the rate of all groups together
 _COMMON = 4.0  # how everybody's rate changes with time: not at all, give or take a half
 # Two hosts alike today are not so tomorrow: the log of their ratio wanders so far without a cause.
-_DRIFT = 0.1
+_DRIFT = 0.05
 # Rises that the evidence is averaged over: so many steps, up to so many times the tolerated one.
 _STEPS = 40
-_SPAN = 10.0
+_SPAN = 5.0
 # Bursts are believed to be small ones until so many observations say something else.
 _DISPERSION = 1.5
 _DISPERSION_WEIGHT = 6.0
@@ -87,7 +87,7 @@ class RateTest:
             "polls": 0,
             "group": [0, 0],
             "controls": [0, 0],
-            "worst_poll": 0,
+            "worst_polls": [0, 0],
             # The group's opens in polls in which the controls had any, the controls' events as if they had had as many
             # opens in each poll, and the variance of these.
             "matched": [0, 0.0, 0.0],
@@ -113,7 +113,7 @@ class RateTest:
         state["polls"] += 1
         state["group"] = [state["group"][0] + events, state["group"][1] + exposure]
         state["controls"] = [state["controls"][0] + control_events, state["controls"][1] + control_exposure]
-        state["worst_poll"] = max(state["worst_poll"], events)
+        state["worst_polls"] = sorted(state["worst_polls"] + [events])[1:]
         if control_exposure:
             weight = exposure / float(control_exposure)
             opens_, seen, variance = state["matched"]
@@ -172,8 +172,9 @@ class RateTest:
         return shape / (_COMMON + known * awaited), shape
 
     def _counted(self):
-        """The events without those of the worst poll: one burst is not a rate."""
-        return self._state["group"][0] - self._state["worst_poll"]
+        """The events, those of the worst poll as if it had been the second worst: one burst is not a rate."""
+        second, worst = self._state["worst_polls"]
+        return self._state["group"][0] - (worst - second)
 
     def _log_evidence(self):
         """Log of the evidence; minus infinity below the floor and the least number of events."""
@@ -193,57 +194,67 @@ def log_evidence(events, mean, shape, ratio):
     """
     if events <= 0 or (mean > 0 and events <= ratio * mean):
         return 0.0 if not mean else min(0.0, _log_ratio(events, mean, shape, ratio, ratio * _SPAN**0.5))
-    terms = [_log_ratio(events, mean, shape, ratio, ratio * _SPAN ** (step / float(_STEPS))) for step in range(1, _STEPS + 1)]
+    terms = [
+        _log_ratio(events, mean, shape, ratio, ratio * _SPAN ** (step / float(_STEPS))) for step in range(1, _STEPS + 1)
+    ]
     top = max(terms)
     return top + math.log(sum(math.exp(term - top) for term in terms) / len(terms))
 
 
 def _log_ratio(events, mean, shape, ratio, rise):
-    return events * math.log(rise / ratio) - (events + shape) * math.log1p((rise - ratio) * mean / (shape + ratio * mean))
+    return events * math.log(rise / ratio) - (events + shape) * math.log1p(
+        (rise - ratio) * mean / (shape + ratio * mean)
+    )
 
 
-def dispersion(hosts):
-    """Variance over mean of the events, at least 1: how far they come in bursts.
+def dispersion(hosts, beside=()):
+    """Variance over mean of the events of `hosts`, at least 1: how far they come in bursts.
 
-    hosts: one series [(events, opens), ...] a host, of the same polls. What all hosts have in common in a poll (the
-    time of day) is no burst. Few events say little: the estimate starts at a small excess and is led away by data.
+    A series [(events, opens), ...] a host, all of the same polls; `beside` are the controls' series. What all have in
+    common in a poll (the time of day) is no burst. Few events say little: the estimate starts at a small excess for
+    all hosts, at that of all for some, and data lead it away.
     """
     worst = 1.0
     for length in _BLOCKS:
-        blocks = [[_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)] for series in hosts]
-        chi2, weight = _pearson(blocks)
-        worst = max(worst, (chi2 + _DISPERSION_WEIGHT * _DISPERSION) / (weight + _DISPERSION_WEIGHT))
+        blocks = [
+            [_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)]
+            for series in list(hosts) + list(beside)
+        ]
+        deviations = _deviations(blocks)
+        everybody = _shrunk(deviations, _DISPERSION)
+        worst = max(worst, everybody, _shrunk(deviations[: len(hosts)], everybody))
     return worst
+
+
+def _shrunk(deviations, prior):
+    chi2 = sum(deviation for host in deviations for deviation, _weight in host)
+    weight = sum(weight for host in deviations for _deviation, weight in host)
+    return (chi2 + _DISPERSION_WEIGHT * prior) / (weight + _DISPERSION_WEIGHT)
+
+
+def _deviations(hosts):
+    """For each host the pairs (squared deviation over its expectation without bursts, times weight; weight)."""
+    totals = [_total(series) for series in hosts]
+    rates = [events / float(exposure) if exposure else 0.0 for events, exposure in totals]
+    blocks = min([len(series) for series in hosts] or [0])
+    deviations = [[] for _host in hosts]
+    for block in range(blocks if blocks > 1 else 0):
+        awaited = [rate * series[block][1] for rate, series in zip(rates, hosts)]
+        everybody = sum(awaited)
+        seen = sum(series[block][0] for series in hosts)
+        for host, series in enumerate(hosts):
+            mean = awaited[host]
+            variance = mean
+            if len(hosts) > 1 and everybody > 0:
+                mean *= seen / everybody
+                variance = mean * (1 - awaited[host] / everybody)
+            if variance > 0:
+                # The host's rate is estimated from the same blocks; few events have wild quotients.
+                variance *= 1 - 1.0 / blocks
+                weight = 1 / (1 + 0.5 / variance)
+                deviations[host].append((weight * (series[block][0] - mean) ** 2 / variance, weight))
+    return deviations
 
 
 def _total(pairs):
     return sum(events for events, _opens in pairs), sum(opens_ for _events, opens_ in pairs)
-
-
-def _pearson(hosts):
-    """(sum of squared deviations over expectation, its expectation without bursts as far as it can be trusted)."""
-    rates = []
-    for series in hosts:
-        events, exposure = _total(series)
-        rates.append(events / float(exposure) if exposure else 0.0)
-    chi2 = degrees = trusted = 0.0
-    length = min([len(series) for series in hosts] or [0])
-    for block in range(length):
-        seen = [series[block][0] for series in hosts]
-        awaited = [rate * series[block][1] for rate, series in zip(rates, hosts)]
-        total = sum(awaited)
-        if total <= 0:
-            continue
-        common = sum(seen) / total if len(hosts) > 1 else 1.0
-        for events, mean in zip(seen, awaited):
-            mean *= common
-            if mean > 0:
-                chi2 += (events - mean) ** 2 / mean
-                degrees += 1
-                trusted += 1 / (1 + 0.5 / mean)
-    rated = sum(1 for rate in rates if rate > 0)
-    free = degrees * (1 - 1.0 / length) * (1 - 1.0 / rated if rated > 1 else 1.0) if degrees else 0.0
-    if free <= 0:
-        return 0.0, 0.0
-    weight = trusted * free / degrees
-    return chi2 / free * weight, weight

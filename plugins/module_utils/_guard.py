@@ -34,6 +34,7 @@ class Guard:
         self.baseline = []  # Samples before the first write.
         self.first = None  # The sample that the trial is measured from.
         self.last = None
+        self.stopped = False  # Told to stop: nobody would watch, so the trial ends.
         self._seen = None
 
     def step(self):
@@ -90,9 +91,12 @@ class Guard:
             # A phase that lasts only as long as its owner holds the lock. Where the lock is free, the owner died.
             with self.trials.state.locked(wait_seconds=0):
                 return self.trials.recover() is not None
+        self.trials.note_drift(self.record)
         reason = self._judge()
         if reason:
             return self._roll_back(reason, by_evidence=True)
+        if self.stopped:
+            return self._roll_back("its guard was told to stop", by_evidence=False)
         if now() >= self.record["deadline"]:
             return self._roll_back("nobody confirmed it in time", by_evidence=False)
         return False
@@ -163,9 +167,8 @@ def read_samples(state):
 
 def main(arguments):
     how, folder, trial_id = arguments
-    # The end of the session is not ours; the wake-up call is for sigtimedwait.
+    # The end of the session is not ours.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     return {"watch": watch, "supervise": supervise}[how](State(folder), trial_id)
 
 
@@ -181,6 +184,9 @@ def supervise(state, trial_id):
 
 
 def watch(state, trial_id):
+    # These two wake it up, see below: that the trial is over, or that it is to stop.
+    wake_up = {signal.SIGUSR1, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wake_up)
     lock = _take_watch(state)
     if lock is None:
         return 0  # Another guard is on duty.
@@ -200,7 +206,9 @@ def watch(state, trial_id):
         if not report["watching"] and time.monotonic() - begun >= baseline_seconds:
             report["watching"] = True
             state.write(_guard_process.READY, report)
-        signal.sigtimedwait({signal.SIGUSR1}, 1.0)
+        woken = signal.sigtimedwait(wake_up, 1.0)
+        if woken is not None and woken.si_signo == signal.SIGTERM:
+            guard.stopped = True
     _guard_process.clear(state)
     return 0
 

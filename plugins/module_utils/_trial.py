@@ -33,6 +33,7 @@ PENDING = "trial.json"
 CONFIRMED = "confirmed.json"
 HISTORY = "history.json"
 ORIGINALS = "originals.json"
+DRIFT = "drift.json"
 KEEP_HISTORY = 50
 KEEP_CONFIRMED = 20
 
@@ -119,14 +120,35 @@ class Trials:
         return dict(list(dropped.items()) + list(values.items()))
 
     def drift(self, record):
-        """Keys that do not hold what the trial gave them: [{key, expected, found}]."""
+        """Keys that do not hold what the trial gave them: [{key, expected, found, since}].
+
+        since: when the guard first saw that value, in seconds since 1970; None where no guard has.
+        """
         applied = record.get("applied", {})
         found = _live(applied)
+        changed = sorted(key for key, expected in applied.items() if found[key] != expected)
+        seen = (self.state.read(DRIFT, {}) if self.state.exists() else {}) if changed else {}
         return [
-            {"key": key, "expected": expected, "found": found[key]}
-            for key, expected in sorted(applied.items())
-            if found[key] != expected
+            {
+                "key": key,
+                "expected": applied[key],
+                "found": found[key],
+                "since": seen[key]["since"] if key in seen and seen[key]["found"] == found[key] else None,
+            }
+            for key in changed
         ]
+
+    def note_drift(self, record):
+        """Remembers and logs when somebody else wrote a key of the trial. The guard calls this at every look."""
+        changed = self.drift(record)
+        news = [entry for entry in changed if entry["since"] is None]
+        for entry in news:
+            entry["since"] = time.time()
+            log("%(key)s is %(found)s, and the trial gave it %(expected)s: somebody else writes it" % entry)
+        if news:
+            self.state.write(
+                DRIFT, {entry["key"]: {name: entry[name] for name in ("found", "since")} for entry in changed}
+            )
 
     # What happens ----------------------------------------------------------------------------------------------------
 
@@ -323,7 +345,8 @@ class Trials:
             self.state.write(PENDING, record)
         before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
         after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
-        foreign = _restore(before, after)
+        since = {entry["key"]: entry["since"] for entry in self.drift(record)}
+        foreign = [dict(entry, since=since.get(entry["key"])) for entry in _restore(before, after)]
         return self._end(record, "rolled_back", reason, by_evidence, foreign)
 
     def _begin_undo(self, record, reason):
@@ -387,6 +410,7 @@ class Trials:
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
         self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
         self.state.remove(PENDING)
+        self.state.remove(DRIFT)
         log(
             "rollout %s is %s: %s; %s"
             % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"]))

@@ -37,8 +37,9 @@ options:
     choices: [started, confirmed, rolled_back]
     required: true
   sysctl:
-    description: Keys and values, for O(state=started). Values are text or whole numbers; lists of numbers are text
-    with spaces. type: dict
+    description:
+      - Keys and values, for O(state=started). Values are text or whole numbers; lists of numbers are text with spaces.
+    type: dict
   content:
     description:
       - The text that O(path) gets when the trial is confirmed. It must say the same as O(sysctl).
@@ -176,7 +177,8 @@ trial:
       description: Why it was rolled back.
       type: str
 values:
-  description: What was written, or would be; keys that a former set had and this one has not go back to their original.
+  description:
+    - What was written, or would be. Keys that a former set had and this one has not go back to their original.
   returned: when values change
   type: dict
   sample: {net.ipv4.tcp_fin_timeout: {before: "60", after: "20"}}
@@ -186,8 +188,10 @@ side_effects:
   type: dict
   sample: {net.ipv4.conf.all.forwarding: {before: "0", after: "1"}}
 drift:
-  description: Keys that were left alone because they did not hold the trial's value any more, with what was expected
-  and found. returned: when something is rolled back
+  description:
+    - Keys that were left alone because they did not hold the trial's value any more, with what was expected and found,
+      and since when, in seconds since 1970, as far as the guard saw it.
+  returned: when something is rolled back
   type: list
   elements: dict
 baseline:

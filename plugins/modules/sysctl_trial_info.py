@@ -41,15 +41,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pending:
-  description: The trial that waits for a confirmation, as in RV(nettune.kernel.sysctl_trial#module:trial) with
-  C(by); null where there is none. returned: always
+  description:
+    - The trial that waits for a confirmation, as in RV(nettune.kernel.sysctl_trial#module:trial) with C(by); null where
+      there is none.
+  returned: always
   type: dict
 drift:
-  description: Keys that do not hold what the pending trial, or else the last confirmed one, gave them.
+  description:
+    - Keys that do not hold what the pending trial, or else the last confirmed one, gave them; with the time since when,
+      in seconds since 1970, as far as the guard saw it.
   returned: always
   type: list
   elements: dict
-  sample: [{key: net.ipv4.tcp_fin_timeout, expected: "20", found: "60"}]
+  sample: [{key: net.ipv4.tcp_fin_timeout, expected: "20", found: "60", since: 1795249000.5}]
 history:
   description: Outcomes of trials, newest first, with reasons.
   returned: always

@@ -159,6 +159,14 @@ def test_signals_of_a_session_do_not_end_the_guard(host: Any, sign: signal.Signa
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
 
 
+def test_a_guard_that_is_told_to_stop_rolls_back_first(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.namespace.run(["pkill", "-TERM", "-f", "guard.pyz"])
+    assert host.wait_until_over()["reason"] == "its guard was told to stop"
+    assert host.whole() == before
+
+
 def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
     before = host.whole()
     host.trial("started")
@@ -170,3 +178,25 @@ def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
     assert look["pending"] is None
     assert "guard is gone" in look["history"][0]["reason"]
     assert host.whole() == before
+
+
+# A day forward and back again, for everything in this process that asks for the time of day.
+CLOCK = """
+import sys, time
+from ansible_collections.nettune.kernel.plugins.module_utils import _guard, _trial
+trials = _trial.Trials()
+guard = _guard.Guard(trials, trials.pending()["id"])
+real = time.time
+for days in (1, -1):
+    time.time = lambda: real() + days * 86400
+    assert guard.step(), "the trial ended"
+print(trials.pending()["phase"])
+"""
+
+
+def test_a_clock_that_jumps_moves_no_deadline(host: Any) -> None:
+    host.trial("started", confirm_within=60)
+    done = host.namespace.run(["python3", "-c", CLOCK], env=host.namespace.environment)
+    assert done.stdout == "on_trial\n"
+    seconds_left = host.info()["pending"]["seconds_left"]
+    assert 40 < seconds_left <= 60

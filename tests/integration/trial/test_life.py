@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -188,9 +189,13 @@ def test_one_pending_trial_a_host(host: Any) -> None:
 
 def test_what_somebody_else_wrote_is_left_alone_and_reported(host: Any) -> None:
     host.trial("started")
+    began = time.time()
     host.write("net.ipv4.tcp_fin_timeout", "33")
-    expected = [{"key": "net.ipv4.tcp_fin_timeout", "expected": "20", "found": "33"}]
-    assert host.info()["drift"] == expected
+    host.namespace.wait_for(["test", "-e", "/var/lib/nettune/drift.json"])
+    expected = host.info()["drift"]
+    assert 0 <= expected[0]["since"] - began < 3
+    values = {"key": "net.ipv4.tcp_fin_timeout", "expected": "20", "found": "33"}
+    assert expected == [{**values, "since": expected[0]["since"]}]
     refused = host.trial("confirmed")
     assert refused["failed"]
     assert "'33'" in refused["msg"]
@@ -230,3 +235,24 @@ def test_back_to_the_original_in_the_middle_of_a_trial(host: Any) -> None:
 def test_without_root_one_sentence_says_what_to_do(host: Any) -> None:
     answer = host.trial("started", through=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
     assert answer["msg"] == "changing sysctls needs root: use become"
+
+
+def test_an_empty_value_is_a_value(host: Any) -> None:
+    key = "net.ipv4.ip_local_reserved_ports"
+    before = host.whole()
+    answer = host.trial("started", sysctl={key: "8080"})
+    assert answer["values"] == {key: {"before": "", "after": "8080"}}
+    host.trial("confirmed")
+    assert host.trial("started", sysctl={key: ""}, rollout_id="r2")["values"] == {key: {"before": "8080", "after": ""}}
+    host.trial("rolled_back")
+    assert host.value(key) == "8080"
+    host.trial("rolled_back")
+    assert host.whole() == before
+
+
+def test_what_appears_during_the_trial_stays(host: Any) -> None:
+    host.trial("started")
+    host.namespace.run(["ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"])
+    before = host.value("net.ipv4.conf.new0.rp_filter")
+    assert host.trial("rolled_back")["drift"] == []
+    assert host.value("net.ipv4.conf.new0.rp_filter") == before
