@@ -227,13 +227,20 @@ def dispersion(hosts, beside=()):
 
 
 def _shrunk(deviations, prior):
-    chi2 = sum(deviation for host in deviations for deviation, _weight in host)
-    weight = sum(weight for host in deviations for _deviation, weight in host)
-    return (chi2 + _DISPERSION_WEIGHT * prior) / (weight + _DISPERSION_WEIGHT)
+    """The ratio of sums, not the mean of ratios: a host counts by its events, as it does in the sum of all hosts."""
+    squares = sum(square for host in deviations for square, _variance in host)
+    variances = [variance for host in deviations for _square, variance in host]
+    variance = sum(variances)
+    if variance <= 0:
+        return prior
+    # As many equal observations, and what they are worth when they hold few events.
+    weight = variance**2 / sum(each**2 for each in variances)
+    weight /= 1 + 0.5 * weight / variance
+    return (weight * squares / variance + _DISPERSION_WEIGHT * prior) / (weight + _DISPERSION_WEIGHT)
 
 
 def _deviations(hosts):
-    """For each host the pairs (squared deviation over its expectation without bursts, times weight; weight)."""
+    """For each host the pairs (squared deviation from what was to be expected, its variance without bursts)."""
     totals = [_total(series) for series in hosts]
     rates = [events / float(exposure) if exposure else 0.0 for events, exposure in totals]
     blocks = min([len(series) for series in hosts] or [0])
@@ -243,16 +250,13 @@ def _deviations(hosts):
         everybody = sum(awaited)
         seen = sum(series[block][0] for series in hosts)
         for host, series in enumerate(hosts):
-            mean = awaited[host]
-            variance = mean
+            mean = variance = awaited[host]
             if len(hosts) > 1 and everybody > 0:
                 mean *= seen / everybody
                 variance = mean * (1 - awaited[host] / everybody)
             if variance > 0:
-                # The host's rate is estimated from the same blocks; few events have wild quotients.
-                variance *= 1 - 1.0 / blocks
-                weight = 1 / (1 + 0.5 / variance)
-                deviations[host].append((weight * (series[block][0] - mean) ** 2 / variance, weight))
+                # The host's rate is estimated from the same blocks.
+                deviations[host].append(((series[block][0] - mean) ** 2, variance * (1 - 1.0 / blocks)))
     return deviations
 
 

@@ -25,19 +25,21 @@ LOCK = "guard.lock"
 READY = "guard.json"
 SAMPLES = "samples.jsonl"
 UNIT = "nettune-guard.service"
-# What the guard is made of. The same files that ran as part of the module.
+# What the guard is made of: files that came along with the module.
 MODULES = (
     "_counters",
     "_enforce",
     "_evidence",
     "_guard",
     "_guard_process",
+    "_live",
     "_log",
     "_procfs",
     "_state",
     "_sysctl_d",
     "_sysctl_file",
     "_sysctl_key",
+    "_sysctl_set",
     "_trial",
 )
 _MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
@@ -108,10 +110,8 @@ def clear(state):
 
 
 def _install(state):
-    from . import _guard  # Here, because it imports this file; and named, so that Ansible sends it along.
-
     archived = io.BytesIO()
-    package = _guard.__name__.rpartition(".")[0]
+    package = __name__.rpartition(".")[0]
     with zipfile.ZipFile(archived, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", _MAIN)
         archive.writestr("nettune_guard/__init__.py", "")

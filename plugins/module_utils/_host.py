@@ -48,7 +48,7 @@ def timestamp_offset_per_tuple(path="/proc/kallsyms"):
                     return False if seen else None
                 if _OFFSET_PER_TUPLE in seen + chunk:
                     return True
-                seen = chunk[-len(_OFFSET_PER_TUPLE):]
+                seen = chunk[-len(_OFFSET_PER_TUPLE) :]
     except OSError:
         return None
 

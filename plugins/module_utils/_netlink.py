@@ -34,7 +34,7 @@ def dump(protocol, message_type, request):
                     if code:
                         raise OSError(-code, os.strerror(-code))
                     return
-                yield data[offset + _HEADER.size:offset + length]
+                yield data[offset + _HEADER.size : offset + length]
                 offset += (length + 3) & ~3
     finally:
         netlink.close()
@@ -47,7 +47,7 @@ def attributes(payload, offset):
         length, kind = _ATTRIBUTE.unpack_from(payload, offset)
         if length < _ATTRIBUTE.size:
             break
-        found[kind & _TYPE_MASK] = payload[offset + _ATTRIBUTE.size:offset + length]
+        found[kind & _TYPE_MASK] = payload[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
     return found
 

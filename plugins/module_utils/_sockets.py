@@ -52,9 +52,7 @@ def parse_table(lines):
 
 def _address(text):
     """The kernel prints each 32 bits as a number of the machine's byte order."""
-    return b"".join(
-        struct.pack("=I", int(text[start:start + 8], 16)) for start in range(0, len(text), 8)
-    )
+    return b"".join(struct.pack("=I", int(text[start : start + 8], 16)) for start in range(0, len(text), 8))
 
 
 def _read_table(path):
@@ -67,9 +65,7 @@ def _ask_kernel(family, states):
     size = 4 if family == socket.AF_INET else 16
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states)
     for payload in dump(_SOCK_DIAG, _BY_FAMILY, request):
-        yield Socket(
-            payload[1], payload[8:8 + size], _PORTS.unpack_from(payload, 4)[0], payload[24:24 + size]
-        )
+        yield Socket(payload[1], payload[8 : 8 + size], _PORTS.unpack_from(payload, 4)[0], payload[24 : 24 + size])
 
 
 def _tcp(many):

@@ -14,8 +14,6 @@ return: before it a host is old, behind it new.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import pwd
 import time
@@ -24,10 +22,11 @@ import uuid
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
 from ._enforce import Refused, enforce
+from ._live import obstacle, restore, side_effects, values_of
 from ._log import log
-from ._procfs import normalise, path_of, read_tree, read_value
+from ._procfs import normalise, read_tree
 from ._state import State, StateError
-from ._sysctl_key import InvalidKey, canonical
+from ._sysctl_set import set_hash
 
 PENDING = "trial.json"
 CONFIRMED = "confirmed.json"
@@ -40,32 +39,6 @@ KEEP_CONFIRMED = 20
 
 class TrialError(Exception):
     """Why a trial cannot go on; the message is a sentence for people."""
-
-
-def set_hash(values):
-    """Names a set of values, whatever its order."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()[:16]
-
-
-def prepare_set(sysctl):
-    """{canonical key: normalised value} of a proposed set. Raises TrialError."""
-    values = {}
-    for key, value in sysctl.items():
-        try:
-            name = canonical(key)
-        except InvalidKey as problem:
-            raise TrialError(str(problem)) from None
-        if isinstance(value, bool) or not isinstance(value, (str, int)):
-            raise TrialError("the value of %s must be text or a whole number, not %s" % (name, type(value).__name__))
-        text = str(value)
-        if "\n" in text or "\0" in text:
-            raise TrialError("the value of %s holds a line break or a NUL character: write it on one line" % name)
-        if name in values:
-            raise TrialError("%s is given twice, in two spellings: keep one" % name)
-        values[name] = normalise(text)
-    if not values:
-        raise TrialError("the set is empty: name at least one key and value")
-    return values
 
 
 class Trials:
@@ -108,7 +81,7 @@ class Trials:
             persisted = _sysctl_file.settings(_sysctl_file.text_of(shot))
         except _sysctl_file.BadFile:
             return False
-        return {key: normalise(value) for key, value in persisted.items()} == values and _live(values) == values
+        return {key: normalise(value) for key, value in persisted.items()} == values and values_of(values) == values
 
     def targets(self, values, path):
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
@@ -125,7 +98,7 @@ class Trials:
         since: when the guard first saw that value, in seconds since 1970; None where no guard has.
         """
         applied = record.get("applied", {})
-        found = _live(applied)
+        found = values_of(applied)
         changed = sorted(key for key, expected in applied.items() if found[key] != expected)
         seen = (self.state.read(DRIFT, {}) if self.state.exists() else {}) if changed else {}
         return [
@@ -172,13 +145,12 @@ class Trials:
                 "this very set was rolled back here on %s: %s. Change it, or force it"
                 % (_clock(refused["ended"]), refused["reason"])
             )
-        before = _live(self.targets(values, path), explain=True)
-        for key in before:
-            if not _writable(key):
-                raise TrialError(
-                    "%s is read-only on this host: leave it out, or set it where it is global (init namespace)" % key
-                )
-        return before
+        targets = self.targets(values, path)
+        for key in targets:
+            problem = obstacle(key)
+            if problem:
+                raise TrialError(problem)
+        return values_of(targets)
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
@@ -218,7 +190,7 @@ class Trials:
                 record["phase"] = "writing"
                 self.state.write(PENDING, record)
                 enforce(record["applied"])
-                record["side_effects"] = _side_effects(tree, record["applied"])
+                record["side_effects"] = side_effects(tree, record["applied"])
                 _sysctl_file.write(_sysctl_file.run_path(path), content)
                 record["phase"] = "on_trial"
                 self.state.write(PENDING, record)
@@ -346,7 +318,7 @@ class Trials:
         before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
         after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
-        foreign = [dict(entry, since=since.get(entry["key"])) for entry in _restore(before, after)]
+        foreign = [dict(entry, since=since.get(entry["key"])) for entry in restore(before, after)]
         return self._end(record, "rolled_back", reason, by_evidence, foreign)
 
     def _begin_undo(self, record, reason):
@@ -360,7 +332,7 @@ class Trials:
     def _undo(self, record, reason):
         before = {key: pair["before"] for key, pair in record["values"].items()}
         after = {key: pair["after"] for key, pair in record["values"].items()}
-        foreign = _restore(before, after)
+        foreign = restore(before, after)
         if _sysctl_file.holds(record["path"], record["content"]):
             _sysctl_file.restore(record["path"], record["file"])
         elif _sysctl_file.snapshot(record["path"]) != record["file"]:
@@ -428,72 +400,6 @@ class Trials:
                 % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
             )
         return latest
-
-
-def _restore(before, after):
-    """Puts back keys that still hold what the trial gave them; returns the others as drift.
-
-    What the restore itself changes besides goes back too.
-    """
-    live = dict(read_tree().values)
-    live.update(_live(before))
-    targets = {}
-    foreign = []
-    for key in reversed(list(before)):
-        if live.get(key) == after[key] and before[key] is not None:
-            targets[key] = before[key]
-        elif live.get(key) != before[key]:
-            foreign.append({"key": key, "expected": after[key], "found": live.get(key)})
-    problems = _try_enforce(targets)
-    changed = {
-        key: live[key]
-        for key, value in read_tree().values.items()
-        if key in live and live[key] != value and key not in targets and _writable(key)
-    }
-    if changed:
-        problems = _try_enforce(dict(list(changed.items()) + list(targets.items())))
-    for key, problem in problems.items():
-        foreign.append({"key": key, "expected": targets.get(key, live.get(key)), "found": problem})
-    return foreign
-
-
-def _try_enforce(targets):
-    try:
-        enforce(targets)
-    except Refused as problem:
-        return problem.keys
-    return {}
-
-
-def _live(keys, explain=False):
-    """{key: value now}; None where a key is absent or unreadable, or a TrialError that says so."""
-    values = {}
-    for key in keys:
-        try:
-            values[key] = read_value(key)
-            problem = "does not exist on this host"
-        except OSError as error:
-            values[key] = None
-            problem = "cannot be read (%s), so it could not be put back" % error.strerror
-        if explain and values[key] is None:
-            raise TrialError("%s %s: leave it out" % (key, problem))
-    return values
-
-
-def _side_effects(tree, applied):
-    """{key: [before, after]} of what changed besides."""
-    return {
-        key: [tree[key], value]
-        for key, value in read_tree().values.items()
-        if key in tree and tree[key] != value and key not in applied and _writable(key)
-    }
-
-
-def _writable(key):
-    try:
-        return bool(os.stat(path_of(key)).st_mode & 0o222)
-    except OSError:
-        return False
 
 
 def _listed(values):

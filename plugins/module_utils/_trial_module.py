@@ -10,7 +10,8 @@ from ._counters import WATCHED, now, sample
 from ._guard import read_samples
 from ._state import StateError
 from ._sysctl_file import BadFile
-from ._trial import TrialError, Trials, prepare_set
+from ._sysctl_set import BadSet, prepare_set
+from ._trial import TrialError, Trials
 
 _LIMITS = {"confirm_within": (5, 86400)}
 _GUARD_LIMITS = {
@@ -28,7 +29,7 @@ def run(module):
         if os.geteuid() != 0:
             raise TrialError("changing sysctls needs root: use become")
         module.exit_json(**act(Trials(), arguments, module.check_mode))
-    except (TrialError, StateError, BadFile) as problem:
+    except (TrialError, StateError, BadSet, BadFile) as problem:
         module.fail_json(msg=str(problem))
 
 

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sysctls of this host as they are, and how they get back to what they were."""
+
+import os
+
+from ._enforce import Refused, enforce
+from ._procfs import path_of, read_tree, read_value
+
+
+def values_of(keys):
+    """{key: value now}; None where a key is absent or cannot be read."""
+    values = {}
+    for key in keys:
+        try:
+            values[key] = read_value(key)
+        except OSError:
+            values[key] = None
+    return values
+
+
+def obstacle(key):
+    """Why a key cannot be changed and put back here, as a sentence; None where it can."""
+    try:
+        if read_value(key) is None:
+            return "%s does not exist on this host: leave it out" % key
+    except OSError as problem:
+        return "%s cannot be read (%s), so it could not be put back: leave it out" % (key, problem.strerror)
+    if not _writable(key):
+        return "%s is read-only on this host: leave it out, or set it where it is global (init namespace)" % key
+    return None
+
+
+def side_effects(tree, applied):
+    """{key: [before, after]} of what changed since `tree` was read, besides what was applied."""
+    return {
+        key: [tree[key], value]
+        for key, value in read_tree().values.items()
+        if key in tree and tree[key] != value and key not in applied and _writable(key)
+    }
+
+
+def restore(before, after):
+    """Puts back keys that still hold `after`; returns the others as drift: [{key, expected, found}].
+
+    What the restore itself changes besides goes back too.
+    """
+    tree = read_tree().values
+    found = dict(tree, **values_of(before))
+    targets = {}
+    foreign = []
+    for key in reversed(list(before)):
+        if found[key] == after[key] and before[key] is not None:
+            targets[key] = before[key]
+        elif found[key] != before[key]:
+            foreign.append({"key": key, "expected": after[key], "found": found[key]})
+    problems = _try_enforce(targets)
+    changed = {key: pair[0] for key, pair in side_effects(tree, targets).items()}
+    if changed:
+        problems = _try_enforce(dict(changed, **targets))
+    for key, problem in problems.items():
+        foreign.append({"key": key, "expected": targets.get(key, found.get(key)), "found": problem})
+    return foreign
+
+
+def _try_enforce(targets):
+    try:
+        enforce(targets)
+    except Refused as problem:
+        return problem.keys
+    return {}
+
+
+def _writable(key):
+    try:
+        return bool(os.stat(path_of(key)).st_mode & 0o222)
+    except OSError:
+        return False
