@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible import constants
-from ansible.plugins.callback.default import CallbackModule as Default
-from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, names
-
 DOCUMENTATION = r"""
 name: rollout
 type: stdout
@@ -37,6 +31,12 @@ ansible.cfg: |
 shell: |
   ANSIBLE_STDOUT_CALLBACK=nettune.kernel.rollout ansible-playbook nettune.kernel.tune -i inventory -e @set.yml
 """
+
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, names
 
 
 class CallbackModule(Default):  # type: ignore[misc]

@@ -66,8 +66,7 @@ def _files(folder):
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            for item in _files(entry.path):
-                yield item
+            yield from _files(entry.path)
             continue
         try:
             mode = entry.stat(follow_symlinks=False).st_mode

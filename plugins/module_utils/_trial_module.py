@@ -212,7 +212,7 @@ def _undo_diff(record):
         before = {key: pair["before"] for key, pair in record["values"].items()}
         after = {key: pair["after"] for key, pair in record["values"].items()}
         return [
-            _value_diff(after, before),
+            _value_diff(before=after, after=before),
             _file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"])),
         ]
     return [_value_diff(record["applied"], record["before"])]

@@ -19,8 +19,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+import labs
 import pytest
-from labs import lab_is_possible, make_lab  # noqa: F401 (fixtures)
+
+# Fixtures for whole labs.
+lab_is_possible = labs.lab_is_possible
+make_lab = labs.make_lab
 
 COLLECTIONS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "collections"
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"

@@ -168,7 +168,7 @@ def test_up_killed_in_the_middle(make_lab, command):
     halves = 0
     for after in (0, 0.02, 0.05, 0.1, 0.2, 0.4):
         process = subprocess.Popen([*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert wait_until(lambda: (lab.directory / "init.json").exists())
+        assert wait_until((lab.directory / "init.json").exists)
         time.sleep(after)
         begun = started(processes_of(lab.init))
         process.kill()

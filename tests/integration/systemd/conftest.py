@@ -78,14 +78,22 @@ class Host:
 
     def podman(self, *args: str) -> str:
         done = subprocess.run(
-            [*self._podman, *args], env=self._env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            [*self._podman, *args],
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         assert done.returncode == 0, f"podman {args[0]}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
     def reboot(self) -> None:
         """As after a loss of power: nobody is asked to stop first. A new boot: new network namespace, empty /run."""
-        subprocess.run(["sh", "-c", FORGET, "forget", *self._podman], env=self._env, capture_output=True, timeout=60)
+        subprocess.run(
+            ["sh", "-c", FORGET, "forget", *self._podman], env=self._env, capture_output=True, check=False, timeout=60
+        )
         self.podman("start", "host")
         self.wait_until_booted()
 
@@ -96,7 +104,7 @@ class Host:
         self.wait_for(["sh", "-c", "test $(systemctl is-system-running) = running"], seconds=30)
 
     def run(self, args: Sequence[str], check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self._command(args), input=input, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self._command(args), input=input, capture_output=True, text=True, check=False, timeout=60)
         if check and done.returncode:
             raise AssertionError(f"{list(args)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
@@ -218,7 +226,7 @@ def image() -> pathlib.Path:
             shutil.rmtree(unfinished, ignore_errors=True)
             with open(folder / "log", "w") as log:
                 done = subprocess.run(
-                    [RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    [RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, check=False, stderr=subprocess.STDOUT
                 )
             if done.returncode:
                 pytest.fail(f"the image could not be made: see {folder / 'log'}", pytrace=False)
