@@ -65,7 +65,6 @@ def _descriptor(name: str, severity: str, documentation: str, references: Iterab
     read = [f"Read: {'; '.join(references)}"] if references else []
     described = {
         "id": name,
-        "name": name,
         "shortDescription": {"text": paragraphs[0]},
         "fullDescription": {"text": "\n\n".join(paragraphs)},
         "help": {"text": "\n\n".join([*paragraphs, *read])},
