@@ -126,6 +126,61 @@ class RateTest:
             state["exceeded_at"] = state["polls"]
         return self.exceeded
 
+    def figures(self, confidence=0.95):
+        """What the verdict stands on, for people and for the report."""
+        state = self._state
+        mean, _shape = self.expected()
+        events = state["group"][0]
+        groups = [("group", state["group"]), ("before", state["before"])]
+        if state["controls_before"] is not None:
+            groups += [("controls", state["controls"]), ("controls_before", state["controls_before"])]
+        figures = {
+            name: {
+                "events": pair[0],
+                "opens": pair[1],
+                "per_1000": per_thousand(*pair) if sum(pair) else None,
+                "interval_per_1000": [
+                    _finite(1000 * limit) for limit in interval(pair[0], pair[1], confidence, self.dispersion)
+                ],
+            }
+            for name, pair in groups
+        }
+        figures.update(
+            polls=state["polls"],
+            exceeded_at=state["exceeded_at"],
+            dispersion=self.dispersion,
+            expected=mean,
+            ratio=events / mean if mean else None,
+            ratio_upper=_finite(self.ratio_upper((1 - confidence) / 2)),
+            tolerated_ratio=state["ratio"],
+            floor_per_1000=state["floor_per_1000"],
+            min_events=state["min_events"],
+            log_evidence=self._log_evidence(),
+            log_limit=self.log_limit,
+        )
+        return figures
+
+    def no_worse(self, beta=0.05, ratio=None, per_1000=None):
+        """Whether it is shown, not only not disproved, that the rise is tolerable: by its rate, or by its ratio.
+
+        False is not the opposite of no evidence against the change: it says that too little was seen. Where nothing
+        happened, opens_needed() are needed.
+        """
+        state = self._state
+        ratio = 2 * state["ratio"] if ratio is None else ratio
+        per_1000 = state["floor_per_1000"] if per_1000 is None else per_1000
+        rate = 1000 * upper_limit(state["group"][0], state["group"][1], beta, self.dispersion)
+        return not self.exceeded and (rate <= per_1000 or self.ratio_upper(beta) <= ratio)
+
+    def ratio_upper(self, beta=0.05):
+        """The rise over what is expected that is exceeded with probability beta only."""
+        mean, shape = self.expected()
+        return rise_upper(self._state["group"][0] / self.dispersion, mean / self.dispersion, shape, beta)
+
+    @property
+    def dispersion(self):
+        return self._state["dispersion"]
+
     @property
     def exceeded(self):
         return self._state["exceeded_at"] is not None
@@ -177,13 +232,22 @@ class RateTest:
         return self._state["group"][0] - (worst - second)
 
     def _log_evidence(self):
-        """Log of the evidence; minus infinity below the floor and the least number of events."""
+        """Log of the evidence; 0, which is none, where nothing is too many to begin with."""
         state = self._state
         events = self._counted()
-        if events < state["min_events"] or per_thousand(events, state["group"][1]) <= state["floor_per_1000"]:
-            return -math.inf
         mean, shape = self.expected()
+        if (
+            events < state["min_events"]
+            or events <= state["ratio"] * mean
+            or per_thousand(events, state["group"][1]) <= state["floor_per_1000"]
+        ):
+            return 0.0
         return log_evidence(events / state["dispersion"], mean / state["dispersion"], shape, state["ratio"])
+
+
+def _finite(limit):
+    """JSON knows no infinity: no limit is null."""
+    return None if limit == math.inf else limit
 
 
 def log_evidence(events, mean, shape, ratio):
@@ -192,8 +256,6 @@ def log_evidence(events, mean, shape, ratio):
     Events are Poisson around `mean` times the rise, and the mean is uncertain like a gamma variable of that shape, so
     that the count is negative binomial. Averaged over rises, so that none has to be chosen beforehand.
     """
-    if events <= 0 or (mean > 0 and events <= ratio * mean):
-        return 0.0 if not mean else min(0.0, _log_ratio(events, mean, shape, ratio, ratio * _SPAN**0.5))
     terms = [
         _log_ratio(events, mean, shape, ratio, ratio * _SPAN ** (step / float(_STEPS))) for step in range(1, _STEPS + 1)
     ]
@@ -205,6 +267,142 @@ def _log_ratio(events, mean, shape, ratio, rise):
     return events * math.log(rise / ratio) - (events + shape) * math.log1p(
         (rise - ratio) * mean / (shape + ratio * mean)
     )
+
+
+def shared_alpha(alpha, groups):
+    """For each of so many counter groups its part: all together raise a false alarm with probability alpha at most."""
+    return alpha / groups
+
+
+# Is the rate low enough? Limits of what was seen.
+
+
+def upper_limit(events, exposure, beta=0.05, dispersion=1.0):
+    """The rate that is exceeded with probability beta only: exact for Poisson counts, chi2(1 - beta; 2x + 2) / 2m."""
+    if exposure <= 0:
+        return math.inf
+    return gamma_quantile(events / dispersion + 1.0, 1 - beta) * dispersion / exposure
+
+
+def interval(events, exposure, confidence=0.95, dispersion=1.0):
+    """(lower, upper) limit of a rate, each missed with half of the probability that is left."""
+    tail = (1 - confidence) / 2
+    lower = gamma_quantile(events / dispersion, tail) * dispersion / exposure if events and exposure > 0 else 0.0
+    return lower, upper_limit(events, exposure, tail, dispersion)
+
+
+def opens_needed(per_1000, beta=0.05, dispersion=1.0):
+    """So many opens without any event show that the rate is not above that."""
+    return math.ceil(-math.log(beta) * dispersion * 1000.0 / per_1000) if per_1000 > 0 else math.inf
+
+
+def rise_upper(events, mean, shape, beta=0.05):
+    """The rise at which so few events would come with probability beta only; the mean is as in log_evidence."""
+    if mean <= 0:
+        return math.inf
+    low, high = 0.0, 1.0
+    while _negative_binomial_cdf(events, mean * high, shape) > beta:
+        low, high = high, high * 2
+        if high > 1e12:
+            return math.inf
+    for _step in range(60):
+        middle = (low + high) / 2
+        if _negative_binomial_cdf(events, mean * middle, shape) > beta:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _negative_binomial_cdf(events, mean, shape):
+    if events > 1e6:  # Next to the uncertainty of the mean, chance is nothing.
+        return _gamma_cdf(shape, shape * events / mean)
+    return _beta_cdf(shape / (shape + mean), shape, events + 1.0)
+
+
+# Distributions, which the standard library lacks.
+
+
+def gamma_quantile(shape, probability):
+    """What a gamma variable of that shape and scale 1 stays below with that probability."""
+    if shape <= 0:
+        return 0.0
+    if shape > 1e5:  # Wilson and Hilferty: the cube root is nearly normal.
+        spread = 1 / (9.0 * shape)
+        return shape * (1 - spread + _normal_quantile(probability) * math.sqrt(spread)) ** 3
+    low, high = 0.0, shape + 10 * math.sqrt(shape) + 10
+    while _gamma_cdf(shape, high) < probability:
+        high *= 2
+    return _bisected(lambda value: _gamma_cdf(shape, value) < probability, low, high)
+
+
+def _normal_quantile(probability):
+    return _bisected(lambda value: 0.5 * math.erfc(-value / math.sqrt(2)) < probability, -40.0, 40.0)
+
+
+def _bisected(below, low, high):
+    """Where `below` turns false."""
+    while True:
+        middle = (low + high) / 2
+        if not low < middle < high or high - low < 1e-13 * high:
+            return middle
+        if below(middle):
+            low = middle
+        else:
+            high = middle
+
+
+def _gamma_cdf(shape, value):
+    """The regularised lower incomplete gamma function: its series below the mean, its continued fraction above."""
+    if value <= 0:
+        return 0.0
+    front = math.exp(shape * math.log(value) - value - math.lgamma(shape))
+    if value < shape + 1:
+        term = total = 1.0 / shape
+        step = shape
+        while term > total * 1e-16:
+            step += 1
+            term *= value / step
+            total += term
+        return min(1.0, front * total)
+    return 1 - front / _continued_fraction(value + 1 - shape, lambda n: (-n * (n - shape), value + 2 * n + 1 - shape))
+
+
+def _beta_cdf(value, a, b):
+    """The regularised incomplete beta function."""
+    if value <= 0 or value >= 1:
+        return float(value >= 1)
+    if value > (a + 1) / (a + b + 2):
+        return 1 - _beta_cdf(1 - value, b, a)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(value) + b * math.log1p(-value)
+    )
+
+    def term(n):
+        half, odd = divmod(n, 2)
+        if odd:
+            return -(a + half) * (a + b + half) * value / ((a + 2 * half) * (a + 2 * half + 1)), 1.0
+        return half * (b - half) * value / ((a + 2 * half - 1) * (a + 2 * half)), 1.0
+
+    return front / (a * _continued_fraction(1.0, term))
+
+
+def _continued_fraction(first, term):
+    """first + a1 / (b1 + a2 / (b2 + ...)) with (a, b) = term(n), by Lentz's method."""
+    tiny = 1e-300
+    value = c = first or tiny
+    d = 0.0
+    for n in range(1, 100000):
+        a, b = term(n)
+        d = 1 / (b + a * d or tiny)
+        c = b + a / c or tiny
+        value *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return value
+
+
+# How bursty are the events?
 
 
 def dispersion(hosts, beside=()):
