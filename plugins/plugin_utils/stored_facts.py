@@ -33,8 +33,10 @@ def read(directory: str, host: str) -> dict[str, Any]:
         ) from None
     except OSError as problem:
         raise UnusableRequest(f"stored facts cannot be read: {path}: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:
-        raise UnusableRequest(f"stored facts are no JSON: {path}: {str(problem) or 'it is nested too deep'}") from None
+    except RecursionError:
+        raise UnusableRequest(f"stored facts are no JSON: {path}: it is nested too deep") from None
+    except ValueError as problem:
+        raise UnusableRequest(f"stored facts are no JSON: {path}: {problem}") from None
     facts = bare(stored)
     if facts is None:
         raise UnusableRequest(f"{path} holds no facts of nettune.kernel.net_facts: there is no kernel in it")

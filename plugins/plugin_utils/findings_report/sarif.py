@@ -101,7 +101,9 @@ class _Result:
             "message": {"text": said},
             "locations": list(self._locations(root)),
             # Under this name code hosting services look for what tells two alerts apart.
-            "partialFingerprints": {"primaryLocationLineHash": hashlib.sha256(told.encode()).hexdigest()[:32]},
+            "partialFingerprints": {
+                "primaryLocationLineHash": hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            },
             "occurrenceCount": len(self.hosts),
         }
         if finding["rule"] in index:

@@ -1,0 +1,243 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of a report: real reviews of real sets, held against the schemas of the formats."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import xmlschema
+from ansible_collections.nettune.kernel.plugins.plugin_utils import validation
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report import files, places, reviews
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import rules
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMAS = Path(__file__).parent / "schemas"
+EXAMPLES = ROOT / "examples"
+TODAY = datetime.date(2026, 11, 21)
+
+SARIF = jsonschema.Draft202012Validator(
+    json.loads((SCHEMAS / "sarif-2.1.0.json").read_text()), format_checker=jsonschema.FormatChecker()
+)
+JUNIT = xmlschema.XMLSchema(str(SCHEMAS / "junit.xsd"))
+
+OLD, NEW = "kernel-3.10-behind-nat", "kernel-6.18-nat-gateway"
+BAD = "net.core.somaxconn = 128\nnet.ipv4.tcp_timestamps = 0\nnet.ipv4.tcp_tw_recycle = 1\nthis is no line\n"
+
+
+def review(facts_of: str, text: str, host: str = "", **options: Any) -> dict[str, Any]:
+    facts = json.loads((EXAMPLES / "facts" / f"{facts_of}.json").read_text())
+    done = validation.validate(host or facts_of, facts, sysctl_conf=text, today=TODAY, **options)
+    return {**done.as_dict(), "msg": validation.review(done), "changed": False}
+
+
+def report(
+    folder: Path, raw: dict[str, Any], asked: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Any], ET.Element, str]:
+    """JSON, SARIF, JUnit and text, after the schemas have seen them."""
+    paths = files.write(str(folder), list(reviews.read(raw, asked or {})))
+    sarif = json.loads(paths["sarif"].read_text())
+    SARIF.validate(sarif)
+    JUNIT.validate(str(paths["junit"]))
+    return json.loads(paths["json"].read_text()), sarif, ET.parse(paths["junit"]).getroot(), paths["text"].read_text()
+
+
+@pytest.mark.parametrize("seed", sorted((EXAMPLES / "seeds").glob("*.conf")), ids=lambda path: path.stem)
+def test_every_seed_on_every_example_host(tmp_path: Path, seed: Path) -> None:
+    hosts = [path.stem for path in sorted((EXAMPLES / "facts").glob("*.json"))]
+    raw = {host: review(host, seed.read_text()) for host in hosts}
+    asked = {host: {"sysctl_conf_file": str(seed)} for host in hosts}
+    stored, sarif, suites, _text = report(tmp_path, raw, asked)
+    lines = seed.read_text().splitlines()
+    (run,) = sarif["runs"]
+    for result in run["results"]:
+        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        for location in result["locations"]:
+            physical, logical = location["physicalLocation"], location["logicalLocations"]
+            assert physical["artifactLocation"]["uri"].endswith(f"seeds/{seed.name}")
+            assert len(logical) == result["occurrenceCount"]
+            name = logical[0]["name"]
+            if name.startswith(("net.", "kernel.", "fs.", "vm.")):
+                key = lines[physical["region"]["startLine"] - 1].partition("=")[0].strip()
+                assert key.replace("/", ".") == name.replace("/", ".")
+    # Whatever the format, it is the same findings.
+    for host in hosts:
+        found = Counter(finding["rule"] for finding in raw[host]["findings"])
+        assert Counter(finding["rule"] for finding in stored["hosts"][host]["findings"]) == found
+        of_host = [
+            result["ruleId"]
+            for result in run["results"]
+            if any(
+                place["fullyQualifiedName"].partition("/")[0] == host
+                for place in result["locations"][0]["logicalLocations"]
+            )
+        ]
+        assert Counter(of_host) == found
+        (suite,) = (suite for suite in suites if suite.get("name") == host)
+        cases = Counter(case.get("name", "").split()[0] for case in suite)
+        assert {rule: cases[rule] for rule in found} == dict(found)
+        errors = sum(finding["severity"] == "error" for finding in raw[host]["findings"])
+        assert int(suite.get("failures", "")) == len(suite.findall("testcase/failure")) == errors
+        spoken_of = {key for finding in raw[host]["findings"] for key in finding["keys"]}
+        silent = [item["key"] for item in raw[host]["plan"] if item["key"] not in spoken_of]
+        assert int(suite.get("tests", "")) == len(suite) == sum(found.values()) + len(silent)
+
+
+def test_rules_come_with_help(tmp_path: Path) -> None:
+    _stored, sarif, _suites, _text = report(tmp_path, {OLD: review(OLD, BAD)})
+    described = {rule["id"]: rule for rule in sarif["runs"][0]["tool"]["driver"]["rules"]}
+    for rule in rules():
+        assert " ".join(rule.documentation.split())[:40] in " ".join(described[rule.id]["help"]["text"].split())
+        family, _, name = rule.id.partition(".")
+        page = ROOT / "docs" / "rules" / f"{family}.md"
+        assert described[rule.id]["helpUri"].endswith(f"docs/rules/{family}.md#{family}{name}")
+        assert f"## {rule.id}\n" in page.read_text()
+
+
+def test_hosts_that_share_a_finding_share_a_result(tmp_path: Path) -> None:
+    raw = {host: review(OLD, BAD, host) for host in ("web1", "web2", "web3")}
+    _stored, sarif, suites, text = report(tmp_path, raw)
+    assert {result["occurrenceCount"] for result in sarif["runs"][0]["results"]} == {3}
+    assert len({json.dumps(result["partialFingerprints"]) for result in sarif["runs"][0]["results"]}) == len(
+        raw["web1"]["findings"]
+    )
+    assert len(suites) == 3
+    assert text.count("timewait.timestamps_off_with_recycle") == 1
+    assert text.startswith("web1, web2, web3: the sysctl set is rejected")
+
+
+def test_who_fails_and_why(tmp_path: Path) -> None:
+    waivers = [{"rule": "timewait.timestamps_off", "reason": "a <test> & more", "expires": "2027-01-01"}]
+    raw = {
+        "bad": review(OLD, BAD, raw_waivers=waivers),
+        "good": review(NEW, "net.core.somaxconn = 8192"),
+        "lost": {},
+    }
+    stored, sarif, suites, text = report(tmp_path, raw, {"lost": {"problem": "lost: it has no kernel \x1b[31m]]>"}})
+    assert stored["verdict"] == "rejected"
+    assert {host: of["verdict"] for host, of in stored["hosts"].items()} == {
+        "bad": "rejected",
+        "good": "accepted",
+        "lost": None,
+    }
+    (invocation,) = sarif["runs"][0]["invocations"]
+    assert invocation["executionSuccessful"] is False
+    (notification,) = invocation["toolExecutionNotifications"]
+    assert notification["message"]["text"].startswith("lost: it has no kernel")
+    (waived,) = (result for result in sarif["runs"][0]["results"] if "suppressions" in result)
+    assert waived["suppressions"][0]["justification"] == "a <test> & more"
+    by_name = {suite.get("name"): suite for suite in suites}
+    assert [int(by_name["lost"].get(kind, "")) for kind in ("tests", "failures", "errors")] == [1, 0, 1]
+    assert by_name["lost"].find("testcase/error").get("message") == "it has no kernel ?[31m]]>"  # type: ignore[union-attr]
+    assert int(by_name["good"].get("failures", "")) == 0
+    assert by_name["bad"].find("testcase/skipped").get("message") == "waived: a <test> & more"  # type: ignore[union-attr]
+    assert "\nlost: it has no kernel" in text
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "severities"), [("error", {"error"}), ("warning", {"error", "warning"}), ("never", set())]
+)
+def test_what_fails_in_junit_is_what_rejects(tmp_path: Path, fail_on: str, severities: set[str]) -> None:
+    raw = {OLD: review(OLD, BAD, fail_on=fail_on)}
+    stored, _sarif, suites, _text = report(tmp_path, raw, {OLD: {"fail_on": fail_on}})
+    assert {failure.get("type") for failure in suites.iter("failure")} == severities
+    assert stored["verdict"] == ("accepted" if fail_on == "never" else "rejected")
+
+
+def test_files_outside_the_folder_one_works_in(tmp_path: Path) -> None:
+    conf = tmp_path / "a set.conf"
+    conf.write_text(BAD)
+    _stored, sarif, _suites, _text = report(tmp_path, {OLD: review(OLD, BAD)}, {OLD: {"sysctl_conf_file": str(conf)}})
+    artifacts = {
+        json.dumps(location["physicalLocation"]["artifactLocation"])
+        for result in sarif["runs"][0]["results"]
+        for location in result["locations"]
+    }
+    assert artifacts == {json.dumps({"uri": conf.as_uri()})}
+
+
+def test_globs_and_lines_that_are_none_have_places(tmp_path: Path) -> None:
+    conf = tmp_path / "globs.conf"
+    conf.write_text("# first\nnet.ipv4.conf.*.rp_filter = 1\nno line at all\nnet.core.somaxconn = 1\n")
+    found = places.of_set(None, str(conf))
+    assert found.of("net.ipv4.conf.eth0/100.rp_filter") == places.Place(str(conf), 2)
+    assert found.of("net.core.somaxconn") == places.Place(str(conf), 4)
+    assert found.of("line 3") == places.Place(str(conf), 3)
+    assert found.of(None) == found.of("net.ipv4.ip_forward") == places.Place(str(conf))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda run: run["results"][0].pop("message"),
+        lambda run: run["results"][0].update(level="info"),
+        lambda run: run["results"][0].update(file="x"),
+        lambda run: run["results"][0]["locations"].clear(),
+        lambda run: run["tool"].pop("driver"),
+        lambda run: run["invocations"][0].pop("executionSuccessful"),
+        lambda run: run["tool"]["driver"]["rules"].append(run["tool"]["driver"]["rules"][0]),
+    ],
+)
+def test_the_sarif_schema_refuses(tmp_path: Path, spoil: Any) -> None:
+    _stored, sarif, _suites, _text = report(tmp_path, {OLD: review(OLD, BAD)})
+    spoilt = copy.deepcopy(sarif)
+    spoil(spoilt["runs"][0])
+    assert not SARIF.is_valid(spoilt)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "<testsuite/>",
+        "<testsuites><testcase/></testsuites>",
+        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0' skipped='-1'/></testsuites>",
+        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0' skipped='0'>"
+        "<testcase classname='a' name='b'><failure/></testcase></testsuite></testsuites>",
+    ],
+)
+def test_the_junit_schema_refuses(spoilt: str) -> None:
+    assert not JUNIT.is_valid(ET.fromstring(spoilt))
+
+
+# Lone surrogates among it, which JSON can hold and UTF-8 cannot.
+ANY = st.text(st.characters(exclude_categories=()), max_size=40)
+
+
+@settings(deadline=None, max_examples=50)
+@given(host=ANY, key=ANY, message=ANY, waiver=ANY)
+def test_any_text_ends_up_in_valid_files(
+    tmp_path_factory: pytest.TempPathFactory, host: str, key: str, message: str, waiver: str
+) -> None:
+    finding = {
+        "rule": "form.invalid_key",
+        "severity": "error",
+        "keys": [key],
+        "message": message + ".",
+        "reason": message,
+        "fix": message,
+        "references": [message],
+    }
+    raw = {host: {"verdict": "rejected", "findings": [finding], "waived": [{**finding, "waiver": waiver}], "plan": []}}
+    stored, _sarif, _suites, _text = report(tmp_path_factory.mktemp("any"), raw)
+    assert list(stored["hosts"]) == [host]
+
+
+def test_ten_thousand_hosts_are_one_alert(tmp_path: Path) -> None:
+    one = review(OLD, BAD)
+    raw = {f"web{number}": one for number in range(10000)}
+    paths = files.write(str(tmp_path), list(reviews.read(raw, {})))
+    results = json.loads(paths["sarif"].read_text())["runs"][0]["results"]
+    assert len(results) == len(one["findings"])
+    assert "web5 and 9994 more" in results[0]["message"]["text"]
+    assert paths["junit"].read_text().count("<testsuite ") == 10000
