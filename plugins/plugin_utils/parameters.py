@@ -55,6 +55,17 @@ def _wider(one: Range, other: Range) -> Range:
     return low, high
 
 
+def _holds(scope: str | Mapping[str, str] | None, kernel: Kernel) -> bool | None:
+    """Whether something that is so always, never or from a version on is so on this kernel."""
+    if scope is None:
+        return None
+    if isinstance(scope, str):
+        return scope == "always"
+    if kernel.version >= version(scope["first"]):
+        return True
+    return False if kernel.version[:2] <= version(scope["not_in"]) else None
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One entry of the catalogue; catalogue/README.md explains the fields."""
@@ -67,11 +78,20 @@ class Parameter:
     range: Range | None = None
     range_before: Mapping[str, Any] | None = None
     sensible: Range | None = None
+    unordered: str | None = None
+    not_below: str | None = None
+    not_above: str | None = None
+    stored: str | None = None
     default: str | None = None
+    default_before: Mapping[str, Any] | None = None
+    default_of: Mapping[str, str] = field(default_factory=dict)
+    default_from: str | None = None
     read_only: bool = False
+    needs: str | None = None
     kernels: Mapping[str, str] = field(default_factory=dict)
     el: tuple[int, ...] | None = None
     netns: str | Mapping[str, str] | None = None
+    visible: str | Mapping[str, str] | None = None
     no_effect: Mapping[str, str] | None = None
     vendor: tuple[str, ...] = ()
     renamed_to: str | None = None
@@ -79,6 +99,7 @@ class Parameter:
     resets: tuple[str, ...] = ()
     summary: str = ""
     hazards: tuple[str, ...] = ()
+    unsure: str | None = None
     source: tuple[str, ...] = ()
 
     @property
@@ -118,13 +139,24 @@ class Parameter:
 
     def in_namespace(self, kernel: Kernel) -> bool | None:
         """Whether each network namespace has its own; None where the sources do not say."""
-        if self.netns is None:
-            return None
-        if isinstance(self.netns, str):
-            return self.netns == "always"
-        if kernel.version >= version(self.netns["first"]):
+        return _holds(self.netns, kernel)
+
+    def shown_in_namespace(self, kernel: Kernel) -> bool | None:
+        """Whether a namespace shows it, its own or the machine's."""
+        own, shown = self.in_namespace(kernel), _holds(self.visible or "never", kernel)
+        if own or shown:
             return True
-        return False if kernel.version[:2] <= version(self.netns["not_in"]) else None
+        return None if own is None or shown is None else False
+
+    def default_on(self, key: str, kernel: Kernel) -> str | None:
+        """The default of this key on a kernel of this version; None where it is not known or differs by host."""
+        for component in key.split("."):
+            if component in self.default_of:
+                return self.default_of[component]
+        before = self.default_before
+        if before and kernel.version < version(before["first_new"]):
+            return before["default"] if kernel.version[:2] <= version(before["last"]) else None
+        return self.default
 
 
 class Catalogue:
@@ -153,7 +185,8 @@ class Catalogue:
     def _matching(self, key: str) -> str | None:
         parts = key.split(".")
         candidates = self._patterns.get((len(parts), parts[-1]), []) + self._patterns.get((len(parts), "*"), [])
-        for name in candidates:
+        # The narrowest pattern speaks.
+        for name in sorted(candidates, key=lambda name: name.count("*")):
             if all(mine in ("*", theirs) for mine, theirs in zip(name.split("."), parts, strict=True)):
                 return name
         return None
