@@ -260,9 +260,7 @@ def main():
                             if share < {3.0: 0.6, 10.0: 0.99}[rise] or late:
                                 missed.append(f"{who}, x {rise:g}:{cells[-1].rstrip()}")
                     print(f"{who if index == 0 else '':22}{test:14}{''.join(cells)}", flush=True)
-    print(
-        f"\nFalse alarms of the evidence at worst: {said(worst[1.0])} without a rise, {said(worst[1.5])} at the tolerated"
-    )
+    print(f"\nFalse alarms of the evidence at worst: {said(worst[1.0])} without a rise, {said(worst[1.5])} at 1.5.")
     print(
         "Missed targets (threefold found in 0.6; tenfold in 0.99, by poll 6 in half of the runs):",
         *(missed or ["none"]),
