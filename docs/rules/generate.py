@@ -14,7 +14,7 @@ import pathlib
 from typing import Any
 
 import yaml
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import registry
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import fleet, registry
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "tests" / "unit" / "plugin_utils" / "rule_examples.yml"
@@ -26,9 +26,9 @@ def pages() -> dict[str, str]:
     package = registry.__name__.rsplit(".", 1)[0]
     written = {}
     index = ["# Rules", "", "What `sysctl_validate` looks at, family by family.", ""]
-    for family in registry.FAMILIES:
+    for family in (*registry.FAMILIES, registry.FLEET):
         summary = _sentence(inspect.getdoc(importlib.import_module(f"{package}.{family}")) or "")
-        rules = [rule for rule in registry.rules() if rule.id.startswith(f"{family}.")]
+        rules = [rule for rule in (*registry.rules(), *fleet.RULES) if rule.id.startswith(f"{family}.")]
         lines = [f"# {family}", "", summary, ""]
         index += [f"## [{family}]({family}.md)", "", summary, "", "| rule | severity |", "|---|---|"]
         for rule in rules:
@@ -50,7 +50,7 @@ def pages() -> dict[str, str]:
 
 def _sentence(docstring: str) -> str:
     """What follows the family's name in its docstring."""
-    text = docstring.partition(": ")[2]
+    text = docstring.partition(": ")[2].partition("\n\n")[0]
     return text[:1].upper() + text[1:]
 
 

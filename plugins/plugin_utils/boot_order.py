@@ -11,6 +11,7 @@ in order, and let a later assignment win. A glob sets only what no file names by
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -33,14 +34,11 @@ class BootOrder:
         self._explicit: dict[str, Assignment | None] = {}
         self._globs: dict[str, Assignment | None] = {}
         for file in in_force(files, procps):
-            for entry in read_lines(file.text)[0]:
-                assignment = (
-                    None if entry.value is None else Assignment(file.path, entry.line, " ".join(entry.value.split()))
-                )
-                table = self._globs if is_glob(entry.key) else self._explicit
+            for key, line, value in _assignments(file.text):
+                table = self._globs if is_glob(key) else self._explicit
                 # Again at the end: where two globs match a key, the later one is written last.
-                table.pop(entry.key, None)
-                table[entry.key] = assignment
+                table.pop(key, None)
+                table[key] = None if value is None else Assignment(file.path, line, value)
 
     def winner(self, key: str) -> Assignment | None:
         """The assignment that a key has after boot, or None where no file sets it."""
@@ -51,6 +49,21 @@ class BootOrder:
             if assignment is not None and matches_glob(glob, key):
                 found = assignment
         return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _assignments(text: str) -> tuple[tuple[str, int, str | None], ...]:
+    """(key, line, value) of a file. Ten thousand hosts have few different ones."""
+    return tuple(
+        (entry.key, entry.line, None if entry.value is None else " ".join(entry.value.split()))
+        for entry in read_lines(text)[0]
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def boot_order(files: tuple[SysctlFile, ...], procps: bool) -> BootOrder:
+    """The order of these files, parsed once for all hosts that have the same."""
+    return BootOrder(files, procps)
 
 
 def in_force(files: Iterable[SysctlFile], procps: bool) -> list[SysctlFile]:
@@ -70,8 +83,7 @@ def in_force(files: Iterable[SysctlFile], procps: bool) -> list[SysctlFile]:
     return [file for file in named if file.link != "/dev/null"] + last
 
 
-def with_set(files: Iterable[SysctlFile], path: str, sysctl: Mapping[str, str]) -> list[SysctlFile]:
+def with_set(files: Iterable[SysctlFile], path: str, sysctl: Mapping[str, str]) -> tuple[SysctlFile, ...]:
     """The files as they are once the set is persisted."""
     text = "".join(f"{key} = {value}\n" for key, value in sysctl.items())
-    others = [file for file in files if file.path != path]
-    return [*others, SysctlFile(path, path.rsplit("/", 1)[-1], text)]
+    return (*(file for file in files if file.path != path), SysctlFile(path, path.rsplit("/", 1)[-1], text))

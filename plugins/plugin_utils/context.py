@@ -9,11 +9,11 @@ import datetime
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.boot_order import Assignment
-from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import Facts
-from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Catalogue, Parameter
+from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import Facts, Kernel
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Catalogue, Parameter, catalogue
 from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import SysctlSet, is_glob
 from ansible_collections.nettune.kernel.plugins.plugin_utils.topology import Topology
 
@@ -39,6 +39,8 @@ class Context:
     # Key -> the assignment that wins at boot; None where the host's files are unknown.
     winners: Mapping[str, Assignment | None] | None
     today: datetime.date
+    # Key -> what its value is good for, as the owner of the set wrote it.
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def proposed(self) -> Mapping[str, str]:
@@ -85,19 +87,37 @@ class Context:
     def presence(self, key: str) -> Presence:
         """The live host first, the catalogue's versions second."""
         live = self.facts.has(key)
-        parameter = self.catalogue.find(key)
         if live is not None:
-            return Presence(live, "read from the live host")
-        return Presence(
-            parameter.exists(self.facts.kernel) if parameter else None,
-            "by the catalogue; not read live",
+            return _PRESENT if live else _ABSENT
+        return Presence(_catalogued(key, self.facts.kernel), "by the catalogue; not read live")
+
+    @functools.cached_property
+    def missing(self) -> tuple[tuple[str, str, Parameter, str], ...]:
+        """(key, value, parameter, basis) of the proposed keys that do not exist here."""
+        found = ((key, value, parameter, self.presence(key)) for key, value, parameter in self.parameters)
+        return tuple(
+            (key, value, parameter, presence.basis)
+            for key, value, parameter, presence in found
+            if presence.exists is False
         )
 
 
+_PRESENT = Presence(True, "read from the live host")
+_ABSENT = Presence(False, "read from the live host")
+
+
+@functools.lru_cache(maxsize=65536)
+def _catalogued(key: str, kernel: Kernel) -> bool | None:
+    parameter = catalogue().find(key)
+    return parameter.exists(kernel) if parameter else None
+
+
+@functools.lru_cache(maxsize=16384)
 def integer(text: str | None) -> int | None:
     return int(text) if text is not None and len(text) < 30 and _DECIMAL.fullmatch(text) else None
 
 
+@functools.lru_cache(maxsize=16384)
 def integers(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None

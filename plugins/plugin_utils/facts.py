@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,10 +55,41 @@ class SysctlFile:
 
 
 @dataclass(frozen=True)
+class Writer:
+    """A program of the host that is known to write sysctls, and what it was known by."""
+
+    name: str
+    evidence: str = ""
+
+
+class LiveValues(Mapping[str, str]):
+    """Live sysctls, read when asked for: a host has two thousand of them, and a set names few."""
+
+    def __init__(self, raw: Mapping[Any, Any]) -> None:
+        self._raw = raw
+
+    def __getitem__(self, key: str) -> str:
+        value = self._raw[key]
+        if not isinstance(value, str):
+            raise KeyError(key)
+        # net_facts has normalised them; stored facts may come from elsewhere.
+        return normalise(value) if "\t" in value else value
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, value in self._raw.items() if isinstance(key, str) and isinstance(value, str))
+
+    def __len__(self) -> int:
+        return sum(1 for _key in self)
+
+
+@dataclass(frozen=True)
 class Facts:
     kernel: Kernel
+    # Whether every connection has a timestamp offset of its own (see the rules of family timewait).
+    timestamp_offset_per_tuple: bool | None = None
     memory_bytes: int | None = None
     page_size: int = 4096
+    cpus: int | None = None
     interfaces: tuple[Mapping[str, Any], ...] = ()
     sysctl: Mapping[str, str] = field(default_factory=dict)
     sysctl_complete: bool = False
@@ -71,7 +102,7 @@ class Facts:
     own_network_namespace: bool | None = None
     container: str | None = None
     sysctl_files: tuple[SysctlFile, ...] | None = None
-    writers: tuple[str, ...] = ()
+    writers: tuple[Writer, ...] = ()
     topology: Mapping[str, Any] = field(default_factory=dict)
 
     def has(self, key: str) -> bool | None:
@@ -103,12 +134,15 @@ def read(raw: object) -> Facts:
     virtualization = _mapping(facts.get("virtualization"))
     own = virtualization.get("own_network_namespace")
     page_size = facts.get("page_size")
+    offset = about.get("timestamp_offset_per_tuple")
     return Facts(
         kernel=kernel(release, _text(about.get("vendor"))),
+        timestamp_offset_per_tuple=offset if isinstance(offset, bool) else None,
         memory_bytes=_positive(facts.get("memory_bytes")),
         page_size=_positive(page_size) or 4096,
+        cpus=_positive(facts.get("cpus")),
         interfaces=tuple(_mapping(item) for item in _list(facts.get("interfaces"))),
-        sysctl=_values(facts.get("sysctl")),
+        sysctl=LiveValues(_mapping(facts.get("sysctl"))),
         sysctl_complete=facts.get("sysctl_complete") is True,
         sysctl_read_only=_keys(facts.get("sysctl_read_only")),
         sysctl_unreadable=_keys(facts.get("sysctl_unreadable")),
@@ -122,7 +156,11 @@ def read(raw: object) -> Facts:
         own_network_namespace=own if isinstance(own, bool) else None,
         container=_text(virtualization.get("container")),
         sysctl_files=_files(facts.get("sysctl_files")),
-        writers=tuple(str(item["name"]) for item in map(_mapping, _list(facts.get("writers"))) if "name" in item),
+        writers=tuple(
+            Writer(str(item["name"]), _text(item.get("evidence")) or "")
+            for item in map(_mapping, _list(facts.get("writers")))
+            if "name" in item
+        ),
         topology=_mapping(facts.get("topology")),
     )
 
@@ -145,15 +183,6 @@ def _is_int(value: object) -> bool:
 
 def _positive(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _values(raw: object) -> dict[str, str]:
-    # net_facts has normalised them; stored facts may come from elsewhere.
-    return {
-        key: value if "\t" not in value else normalise(value)
-        for key, value in _mapping(raw).items()
-        if isinstance(key, str) and isinstance(value, str)
-    }
 
 
 def _keys(raw: object) -> frozenset[str]:

@@ -8,7 +8,9 @@ Nothing is judged here: what is wrong is kept beside the setting for the rules o
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -52,8 +54,8 @@ class SysctlSet:
     # `-key` lines: keys that globs leave alone.
     exclusions: frozenset[str] = frozenset()
 
-    @property
-    def proposed(self) -> dict[str, str]:
+    @functools.cached_property
+    def proposed(self) -> Mapping[str, str]:
         """Canonical key -> text, as the last assignment of each key has it, in the order given."""
         values: dict[str, str] = {}
         for setting in self.settings:
@@ -67,7 +69,22 @@ def is_glob(key: str) -> bool:
 
 
 def from_mapping(sysctl: Mapping[Any, Any]) -> SysctlSet:
-    return SysctlSet(tuple(_setting(key, value) for key, value in sysctl.items()))
+    pairs = tuple(sysctl.items())
+    if all(isinstance(value, (bool, int, str)) for _key, value in pairs):
+        # True, 1 and 1.0 are equal and would be written differently.
+        with contextlib.suppress(TypeError):  # a key that cannot be hashed
+            return _from_scalars(pairs, tuple((type(key), type(value)) for key, value in pairs))
+    return _from_pairs(pairs)
+
+
+@functools.lru_cache(maxsize=64)
+def _from_scalars(pairs: tuple[tuple[Any, Any], ...], _types: tuple[tuple[type, type], ...]) -> SysctlSet:
+    """The same set goes to thousands of hosts."""
+    return _from_pairs(pairs)
+
+
+def _from_pairs(pairs: Iterable[tuple[Any, Any]]) -> SysctlSet:
+    return SysctlSet(tuple(_setting(key, value) for key, value in pairs))
 
 
 def read_lines(text: str) -> tuple[list[_sysctl_d.Entry], list[tuple[int, str]]]:
@@ -76,6 +93,7 @@ def read_lines(text: str) -> tuple[list[_sysctl_d.Entry], list[tuple[int, str]]]
     return entries, problems
 
 
+@functools.lru_cache(maxsize=64)
 def from_text(text: str) -> SysctlSet:
     entries, problems = read_lines(text)
     lines: list[tuple[int, Setting]] = [

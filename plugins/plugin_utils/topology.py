@@ -29,6 +29,22 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """A sign too weak to stand on: shown, never acted on."""
+
+    field: str
+    value: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class _Sign:
+    value: object
+    evidence: str
+    weak: bool
+
+
+@dataclass(frozen=True)
 class Topology:
     """Declared values where given, else detected ones; None is unknown."""
 
@@ -36,12 +52,16 @@ class Topology:
     roles: tuple[str, ...] = ()
     clients_behind_nat: bool | None = None
     vips: tuple[str, ...] = ()
-    # field -> "declared" or "detected"
+    # field -> "declared", or "detected" and by what
     known_from: Mapping[str, str] | None = None
     contradictions: tuple[Contradiction, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
     def source(self, field: str) -> str:
         return (self.known_from or {}).get(field, "unknown")
+
+    def has_role(self, *roles: str) -> bool:
+        return any(role in self.roles for role in roles)
 
     @property
     def clients_share_addresses(self) -> bool | None:
@@ -71,20 +91,26 @@ class Topology:
 def resolve(declared: object, detected: Mapping[str, Any]) -> Topology:
     """One picture of both. Raises InvalidTopology for a declaration that cannot be understood."""
     said = _declaration(declared)
-    seen = {field: _best(detected.get(field)) for field in _FIELDS}
     known_from: dict[str, str] = {}
     contradictions = []
+    hints = []
     values: dict[str, Any] = {}
     for field in _FIELDS:
+        signs = _signs(detected.get(field)) if field in detected else []
         mine = said.get(field)
-        theirs, evidence = seen[field]
-        theirs = _plausible(field, theirs)
+        theirs = _plausible(field, [sign.value for sign in signs if not sign.weak])
+        evidence = "; ".join(sign.evidence for sign in signs if sign.evidence and not sign.weak)
         if mine is not None:
             values[field], known_from[field] = mine, "declared"
             if theirs is not None and _contradicts(field, mine, theirs):
                 contradictions.append(Contradiction(field, _show(mine), _show(theirs), evidence))
         elif theirs is not None:
-            values[field], known_from[field] = theirs, "detected"
+            values[field] = theirs
+            known_from[field] = f"detected: {_shortened(evidence)}" if evidence else "detected"
+        for sign in signs:
+            value = _plausible(field, [sign.value])
+            if sign.weak and value is not None and not _agrees(value, values.get(field)):
+                hints.append(Hint(field, _show(value), sign.evidence))
     return Topology(
         front=values.get("front"),
         roles=values.get("role", ()),
@@ -92,6 +118,7 @@ def resolve(declared: object, detected: Mapping[str, Any]) -> Topology:
         vips=values.get("vips", ()),
         known_from=known_from,
         contradictions=tuple(contradictions),
+        hints=tuple(hints),
     )
 
 
@@ -132,34 +159,40 @@ def _declaration(declared: object) -> dict[str, Any]:
     return said
 
 
-def _best(item: object) -> tuple[object, str]:
-    """The value and evidence of a detected field, whose shape is {value, confidence, evidence: [{fact, seen_at}]} or a
-    list of such.
-    """
+def _signs(item: object) -> list[_Sign]:
+    """Detected values, whose shape is {value, confidence, evidence: [{fact, seen_at}]} or a list of such."""
     if isinstance(item, (list, tuple)):
-        found = [_best(one) for one in item]
-        return [value for value, _evidence in found if value is not None], "; ".join(text for _v, text in found if text)
+        return [sign for one in item for sign in _signs(one)]
     if not isinstance(item, Mapping):
-        return item, ""
+        return [_Sign(item, "", weak=False)]
     evidence = item.get("evidence")
     sentences = []
     for one in evidence if isinstance(evidence, (list, tuple)) else []:
         if isinstance(one, Mapping) and one.get("fact"):
             place = f" ({one['seen_at']})" if one.get("seen_at") else ""
             sentences.append(f"{one['fact']}{place}")
-    return item.get("value"), "; ".join(sentences)
+    return [_Sign(item.get("value"), "; ".join(sentences), weak=item.get("confidence") == "low")]
 
 
-def _plausible(field: str, value: object) -> Any:
+def _plausible(field: str, found: list[object]) -> Any:
+    """The value of a field as resolve() wants it, or None where nothing found makes sense."""
     if field == "front":
-        return str(value) if isinstance(value, str) and value in FRONTS else None
+        return next((str(value) for value in found if isinstance(value, str) and value in FRONTS), None)
     if field == "clients_behind_nat":
-        return value if isinstance(value, bool) else None
+        return next((value for value in found if isinstance(value, bool)), None)
     flat: list[object] = []
-    for one in value if isinstance(value, (list, tuple)) else [value]:
+    for one in found:
         flat.extend(one if isinstance(one, (list, tuple)) else [one])
     texts = tuple(str(one) for one in flat if isinstance(one, str) and (field == "vips" or one in ROLES))
     return texts or None
+
+
+def _agrees(weak: object, known: object) -> bool:
+    return set(weak) <= set(known) if isinstance(weak, tuple) and isinstance(known, tuple) else weak == known
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 160 else f"{text[:157]}..."
 
 
 def _contradicts(field: str, declared: Any, detected: Any) -> bool:

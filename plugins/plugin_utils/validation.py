@@ -14,7 +14,8 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils import boot_order, 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import SEVERITIES, Finding, UnusableRequest
 from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import catalogue
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import rules
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import fleet
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import FLEET, applicable, waivable
 
 DEFAULT_FILE = "/etc/sysctl.d/90-nettune.conf"
 FAIL_ON = ("error", "warning", "never")
@@ -93,15 +94,40 @@ def validate(
     """Raises UnusableRequest for facts, topology, waivers or options; whatever the set holds becomes findings."""
     if fail_on not in FAIL_ON:
         raise UnusableRequest(f"fail_on {fail_on!r} is unknown: write one of {', '.join(FAIL_ON)}")
-    path = _file(file)
     today = today or datetime.date.today()
-    all_rules = rules()
+    context = examine(host, raw_facts, sysctl, sysctl_conf, declared_topology, reasons, file, today)
+    # What several hosts are to each other is not waived host by host.
+    accepted = [waiver for waiver in waivers.read(raw_waivers, waivable()) if not waiver.rule.startswith(f"{FLEET}.")]
+    found = [finding for rule in applicable(frozenset(context.proposed)) for finding in rule.findings(context)]
+    remaining, waived = waivers.apply(accepted, found, host, today)
+    # The worst first; within a severity as the rules are ordered.
+    remaining.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    threshold = SEVERITIES.index("warning" if fail_on == "warning" else "error")
+    return Validation(
+        host=host,
+        plan=tuple(_plan(context)),
+        findings=tuple(remaining),
+        waived=tuple(waived),
+        rejected=any(SEVERITIES.index(finding.severity) <= threshold for finding in remaining),
+    )
+
+
+def examine(
+    host: str,
+    raw_facts: object,
+    sysctl: object = None,
+    sysctl_conf: object = None,
+    declared_topology: object = None,
+    reasons: object = None,
+    file: object = None,
+    today: datetime.date | None = None,
+) -> Context:
+    """What the rules get to see of one host."""
+    path = _file(file)
     given = read_set(sysctl, sysctl_conf)
     known = facts.read(raw_facts)
     given = settings.expand(given, known.sysctl)
-    accepted = waivers.read(raw_waivers, {rule.id: rule.waivable for rule in all_rules})
-    why = _reasons(reasons)
-    context = Context(
+    return Context(
         host=host,
         facts=known,
         topology=topology.resolve(declared_topology, known.topology),
@@ -109,20 +135,29 @@ def validate(
         given=given,
         file=path,
         winners=_winners(known, given, path),
-        today=today,
+        today=today or datetime.date.today(),
+        reasons=_reasons(reasons),
     )
-    found = [finding for rule in all_rules for finding in rule.findings(context)]
-    remaining, waived = waivers.apply(accepted, found, host, today)
-    # The worst first; within a severity as the rules are ordered.
-    remaining.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    threshold = SEVERITIES.index("warning" if fail_on == "warning" else "error")
-    return Validation(
-        host=host,
-        plan=tuple(_plan(context, why)),
-        findings=tuple(remaining),
-        waived=tuple(waived),
-        rejected=any(SEVERITIES.index(finding.severity) <= threshold for finding in remaining),
-    )
+
+
+def review_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> list[fleet.FleetFinding]:
+    """Findings about hosts that do not fit each other.
+
+    hosts: name -> facts, and where given sysctl or sysctl_conf, topology, reasons, strata (a list of what the rollout
+    stratifies by). Raises UnusableRequest as validate() does.
+    """
+    members = []
+    for host, given in hosts.items():
+        context = examine(
+            host,
+            given.get("facts"),
+            given.get("sysctl"),
+            given.get("sysctl_conf"),
+            given.get("topology"),
+            given.get("reasons"),
+        )
+        members.append(fleet.member(context, given.get("strata") or ()))
+    return fleet.review_fleet(members)
 
 
 def _file(given: object) -> str:
@@ -141,15 +176,17 @@ def _winners(
         return None
     proposed = {key: value for key, value in given.proposed.items() if not settings.is_glob(key)}
     files = boot_order.with_set(known.sysctl_files, file, proposed)
-    order = boot_order.BootOrder(files, procps=known.service_manager == "other")
+    order = boot_order.boot_order(files, procps=known.service_manager == "other")
     return {key: order.winner(key) for key in proposed}
 
 
-def _plan(context: Context, why: Mapping[str, str]) -> list[Planned]:
+def _plan(context: Context) -> list[Planned]:
     planned = []
     for key, value in context.proposed.items():
         winner = context.winners.get(key) if context.winners is not None else None
-        planned.append(Planned(key, context.now(key), value, winner.value if winner else None, why.get(key)))
+        planned.append(
+            Planned(key, context.now(key), value, winner.value if winner else None, context.reasons.get(key))
+        )
     return planned
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context, integer, integers
 from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Parameter
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import amount, duration
 from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import Setting, is_glob
 
 _BOOLEANS = {"true": "1", "yes": "1", "on": "1", "enabled": "1", "false": "0", "no": "0", "off": "0", "disabled": "0"}
@@ -64,7 +65,7 @@ def value_type(context: Context) -> Iterator[Problem]:
             (setting.key,),
             f"{setting.where}The value of {setting.key} is {kind}.",
             "The kernel takes one line of text; what a structure would become there is a guess.",
-            f'Write one number or one text, for example {setting.key}: "{example}".',
+            f'Write one number or one text, for example "{example}".',
         )
 
 
@@ -155,7 +156,7 @@ def boolean_word(context: Context) -> Iterator[Problem]:
                 (setting.key,),
                 f"{setting.where}{setting.key} = {setting.value}: the kernel takes numbers, not words.",
                 "The write would be refused with EINVAL.",
-                f"Write {setting.key}: {number}",
+                f"Write {setting.key} = {number} instead.",
             )
 
 
@@ -176,7 +177,7 @@ def not_a_number(context: Context) -> Iterator[Problem]:
             "A sysctl.d file has no comments after a value: they become a part of it."
             if comment
             else "The kernel would refuse it, or read it as another number than a person does.",
-            f"Write decimal digits only, for example {key} = {_example(context, key, parameter)}",
+            f"Write decimal digits only, for example {key} = {_example(context, key, parameter)} instead.",
         )
 
 
@@ -191,7 +192,7 @@ def arity(context: Context) -> Iterator[Problem]:
                 f"{key} = {value:.80} has {len(numbers)} {_plural(len(numbers), 'number')}; it holds "
                 f"{_wanted(parameter)}.",
                 "The kernel ignores what is too many, and leaves the rest as it is where there are too few.",
-                f"Write {key} = {_example(context, key, parameter)}",
+                f"Write {key} = {_example(context, key, parameter)} instead.",
             )
 
 
@@ -232,6 +233,76 @@ def without_meaning(context: Context) -> Iterator[Problem]:
             )
 
 
+# Key -> the most seconds that anybody means; more were milliseconds.
+_SECONDS = {
+    "net.ipv4.tcp_fin_timeout": 900,
+    "net.ipv4.tcp_keepalive_time": 172800,
+    "net.ipv4.tcp_keepalive_intvl": 7200,
+    "net.netfilter.nf_conntrack_tcp_timeout_established": 4320000,
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": 7200,
+    "net.netfilter.nf_conntrack_tcp_timeout_fin_wait": 7200,
+    "net.netfilter.nf_conntrack_tcp_timeout_close_wait": 14400,
+    "net.netfilter.nf_conntrack_udp_timeout": 7200,
+    "net.netfilter.nf_conntrack_generic_timeout": 43200,
+}
+# Key -> the fewest milliseconds; less were seconds.
+_MILLISECONDS = {
+    "net.ipv4.tcp_tw_reuse_delay": 50,
+    "net.ipv4.neigh.default.base_reachable_time_ms": 1000,
+    "net.ipv4.neigh.default.retrans_time_ms": 50,
+    "net.ipv6.neigh.default.base_reachable_time_ms": 1000,
+    "net.ipv6.neigh.default.retrans_time_ms": 50,
+}
+# Keys whose last number is bytes; less than this were KiB or MiB.
+_BYTES = (
+    "net.core.rmem_max",
+    "net.core.wmem_max",
+    "net.core.rmem_default",
+    "net.core.wmem_default",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+)
+_FEWEST_BYTES = 16384
+# More pages than any host has had: 1 TiB at 4 KiB each. Where memory is known, family buffers says it exactly.
+_PAGES = ("net.ipv4.tcp_mem", "net.ipv4.udp_mem")
+_MOST_PAGES = 2**28
+
+
+@rule("warning", "Documentation/networking/ip-sysctl.rst", keys=(*_SECONDS, *_MILLISECONDS, *_BYTES, *_PAGES))
+def unit_mistaken(context: Context) -> Iterator[Problem]:
+    """A number that only makes sense in another unit than the key has: milliseconds where seconds are meant, KiB where
+    bytes are, bytes where pages are.
+    """
+    for key in context.proposed:
+        numbers = context.numbers(key)
+        if not numbers or numbers[-1] <= 0:
+            continue
+        number = numbers[-1]
+        if key in _SECONDS and number > _SECONDS[key]:
+            unit, means, other, write = "seconds", duration(min(number, 10**12)), "milliseconds", number // 1000
+        elif key in _MILLISECONDS and number < _MILLISECONDS[key]:
+            unit, means, other, write = "milliseconds", f"{number} ms", "seconds", number * 1000
+        elif key in _BYTES and number < _FEWEST_BYTES and not _held(context, key, number):
+            unit, means, other, write = "bytes", f"{number} bytes", "KiB", number * 1024
+        elif key in _PAGES and number > _MOST_PAGES and context.facts.memory_bytes is None and number < 2**63:
+            page = context.facts.page_size
+            unit, means, other, write = f"pages of {page} bytes", amount(number * page), "bytes", number // page
+        else:
+            continue
+        yield Problem(
+            (key,),
+            f"{key} = {context.proposed[key]:.80}: the unit is {unit}, so {number} is {means}.",
+            f"As a number of {other} it would be a common value.",
+            f"Write {write} there if {other} were meant{_now(context, key)}.",
+        )
+
+
+def _held(context: Context, key: str, number: int) -> bool:
+    """Whether the host lives with as little already."""
+    now = integers(context.now(key))
+    return now is not None and number >= now[-1]
+
+
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def order(context: Context) -> Iterator[Problem]:
     """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends
@@ -247,7 +318,7 @@ def order(context: Context) -> Iterator[Problem]:
                 "The kernel refuses a range that ends before it begins."
                 if parameter.values == 2
                 else "The kernel does not check the order; the last number would limit less than the first grants.",
-                f"Write {key} = {' '.join(str(number) for number in sorted(numbers))}",
+                f"Write {key} = {' '.join(str(number) for number in sorted(numbers))} instead.",
             )
 
 
@@ -263,7 +334,7 @@ def port_list(context: Context) -> Iterator[Problem]:
                 (key,),
                 f"{key} = {value!r:.80} is not a list of ports.",
                 "The kernel refuses it with EINVAL.",
-                f"Write {key} = 8080,9000-9010",
+                f"Write it like {key} = 8080,9000-9010, without blanks.",
             )
 
 
@@ -276,7 +347,7 @@ def comment_in_text(context: Context) -> Iterator[Problem]:
                 (key,),
                 f"{key} = {value!r:.80}: the comment would be a part of the value.",
                 "A sysctl.d file has comments only on lines of their own.",
-                f"Write {key} = {value.split()[0]}",
+                f"Write {key} = {value.split()[0]} and the comment on a line before it.",
             )
 
 

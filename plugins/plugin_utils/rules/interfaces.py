@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable, Iterator
+
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 
 # Names of interfaces that clients' packets do not come in by.
@@ -16,21 +19,49 @@ def key_of(interface: str, name: str) -> str:
     return f"net.ipv4.conf.{interface.replace('.', '/')}.{name}"
 
 
-def addressed(context: Context) -> list[str]:
-    """Interfaces with an IPv4 address by which packets of others come in."""
-    found = []
+def scope_of(key: str) -> str:
+    """all, default, or the interface of a key net.*.conf.SCOPE.name."""
+    return key.split(".")[3]
+
+
+def _addresses(context: Context) -> Iterator[tuple[str, str]]:
+    """(interface, address with its prefix) as strings, whatever the facts hold."""
     for item in context.facts.interfaces:
         name, addresses = item.get("name"), item.get("addresses")
-        if not isinstance(name, str) or name.startswith(_INTERNAL) or not isinstance(addresses, (list, tuple)):
+        if isinstance(name, str) and isinstance(addresses, (list, tuple)):
+            for address in addresses:
+                yield str(name), str(address)
+
+
+def addressed(context: Context) -> list[str]:
+    """Interfaces with an IPv4 address by which packets of others come in."""
+    found = (
+        name
+        for name, address in _addresses(context)
+        if "." in address and ":" not in address and not name.startswith(_INTERNAL)
+    )
+    return list(dict.fromkeys(found))
+
+
+def global_ipv6(context: Context) -> list[tuple[str, str]]:
+    """(interface, address) of IPv6 addresses that others can reach."""
+    found = []
+    for name, cidr in _addresses(context):
+        if ":" not in cidr:
             continue
-        if any("." in str(address) and ":" not in str(address) for address in addresses):
-            found.append(str(name))
+        try:
+            address = ipaddress.ip_interface(cidr).ip
+        except ValueError:
+            continue
+        if not address.is_link_local and not address.is_loopback:
+            found.append((name, str(address)))
     return found
 
 
-def proposed_for(context: Context, name: str) -> list[str]:
-    """Proposed keys net.ipv4.conf.*.name."""
-    return [key for key in context.proposed if key.startswith("net.ipv4.conf.") and key.endswith(f".{name}")]
+def proposed_for(context: Context, name: str, protocols: Iterable[str] = ("ipv4",)) -> list[str]:
+    """Proposed keys net.PROTOCOL.conf.*.name."""
+    beginnings = tuple(f"net.{protocol}.conf." for protocol in protocols)
+    return [key for key in context.proposed if key.endswith(f".{name}") and key.startswith(beginnings)]
 
 
 def effective(context: Context, name: str, interface: str) -> int | None:

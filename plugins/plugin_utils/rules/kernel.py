@@ -28,13 +28,8 @@ _MODULES = {
 
 def _missing(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
     """(key, value, parameter, basis) of proposed keys that do not exist here."""
-    for key, value, parameter in context.parameters:
-        # timewait.recycle_removed has more to say of that one.
-        if key == _RECYCLE:
-            continue
-        presence = context.presence(key)
-        if presence.exists is False:
-            yield key, value, parameter, presence.basis
+    # timewait.recycle_removed has more to say of that one.
+    return (found for found in context.missing if found[0] != _RECYCLE)
 
 
 def _removed(context: Context, parameter: Parameter) -> bool:
@@ -59,8 +54,8 @@ def renamed(context: Context) -> Iterator[Problem]:
             yield Problem(
                 (key,),
                 f"{key} does not exist on kernel {context.facts.kernel.release} ({basis}): the write will fail.",
-                "It has another name since long.",
-                f"Write {parameter.renamed_to} = {value:.80}",
+                "Connection tracking has had its own place since 2.6.20; the old names went with 4.9 at the latest.",
+                f"Write {parameter.renamed_to} = {value:.80} instead.",
             )
 
 
@@ -126,14 +121,42 @@ def not_in_namespace(context: Context) -> Iterator[Problem]:
             )
 
 
-@rule("error", "Documentation/admin-guide/sysctl/net.rst")
-def absent(context: Context) -> Iterator[Problem]:
-    """A key that other kernels of this version have, and this host has not: a module that is not loaded, an interface
-    that is not there, a kernel that was built without.
-    """
+def _module(key: str) -> str | None:
+    return next((module for prefix, module in _MODULES.items() if key.startswith(prefix)), None)
+
+
+def _unexplained(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
+    """What is missing although kernels of this version have it."""
     for key, value, parameter, basis in _missing(context):
         explained = parameter.renamed_to or parameter.vendor or _missing_in_namespace(context, parameter)
-        if explained or _removed(context, parameter) or _too_new(context, parameter):
+        if not (explained or _removed(context, parameter) or _too_new(context, parameter)):
+            yield key, value, parameter, basis
+
+
+@rule("error", "modules-load.d(5)", "Documentation/networking/nf_conntrack-sysctl.rst")
+def module_not_loaded(context: Context) -> Iterator[Problem]:
+    """A key that comes with a module, such as nf_conntrack, br_netfilter or ip_vs, which is not loaded."""
+    for key, value, _parameter, basis in _unexplained(context):
+        module = _module(key)
+        if module:
+            yield Problem(
+                (key,),
+                f"{key} = {value:.80}: the module {module} is not loaded here, so the key does not exist ({basis}) and "
+                "the write will fail.",
+                f"The key comes with {module}. A firewall or a container engine that loads it later would start from "
+                "the module's own default.",
+                f"Load {module} at boot with a file in /etc/modules-load.d, which is read before the sysctls, or leave "
+                "the line out.",
+            )
+
+
+@rule("error", "Documentation/admin-guide/sysctl/net.rst")
+def absent(context: Context) -> Iterator[Problem]:
+    """A key that other kernels of this version have, and this host has not: an interface that is not there, or a kernel
+    that was built without.
+    """
+    for key, value, parameter, basis in _unexplained(context):
+        if _module(key):
             continue
         reason, fix = _why_absent(key, parameter)
         yield Problem(
@@ -146,12 +169,6 @@ def absent(context: Context) -> Iterator[Problem]:
 
 
 def _why_absent(key: str, parameter: Parameter) -> tuple[str, str]:
-    for prefix, module in _MODULES.items():
-        if key.startswith(prefix):
-            return (
-                f"It comes with the module {module}, which is not loaded (or not built) here.",
-                f"Load {module} at boot (/etc/modules-load.d) before the sysctls, or leave the line out.",
-            )
     if key.startswith("net.ipv6."):
         return (
             "IPv6 is switched off or not built here, or the interface is missing.",
@@ -207,6 +224,77 @@ def tolerated(context: Context) -> Iterator[Problem]:
         yield Problem(
             (key,),
             f"{key} does not exist here and is left out, as the - before it asks.",
-            "sysctl.d ignores errors on such lines.",
-            "Nothing, where that is meant.",
+            "sysctl.d ignores errors on such lines, and so does this plan.",
+            "Leave the - away where the key must be there.",
         )
+
+
+@rule("warning", "network_namespaces(7)")
+def shared_with_the_machine(context: Context) -> Iterator[Problem]:
+    """A container in the network of its machine: what it sets, it sets for the machine and all that runs there."""
+    net = tuple(key for key in context.proposed if key.startswith("net."))
+    if context.facts.container and context.facts.own_network_namespace is False and net:
+        yield Problem(
+            net,
+            f"This host is a container ({context.facts.container}) in the network of its machine: the set changes "
+            "the machine and everything on it.",
+            "It has no network namespace of its own, so /proc/sys/net is the machine's.",
+            "Set it on the machine, where its owner sees it, and leave this host out.",
+        )
+
+
+# Algorithm -> the first mainline kernel that has it; Enterprise Linux 7 (3.10) has none of the later ones.
+_ALGORITHMS = {"bbr": "4.9", "nv": "4.8", "cdg": "4.2", "dctcp": "3.18", "bbr1": None, "bbr2": None, "bbr3": None}
+_DISCIPLINES = {"cake": "4.19", "fq_pie": "5.6", "pie": "3.14", "fq": "3.12", "fq_codel": "3.5", "codel": "3.5"}
+_CONGESTION = "net.ipv4.tcp_congestion_control"
+_AVAILABLE = "net.ipv4.tcp_available_congestion_control"
+_QDISC = "net.core.default_qdisc"
+
+
+@rule("error", "Documentation/networking/ip-sysctl.rst", keys=[_CONGESTION, _QDISC])
+def algorithm_missing(context: Context) -> Iterator[Problem]:
+    """A congestion control or queueing discipline that this kernel does not have. Where the live host merely has it not
+    loaded, it is an information.
+    """
+    for key, known in ((_CONGESTION, _ALGORITHMS), (_QDISC, _DISCIPLINES)):
+        name = context.proposed.get(key)
+        available = (context.now(_AVAILABLE) or "").split() if key == _CONGESTION else []
+        if name is None or name in available or context.now(key) == name:
+            continue
+        since = known.get(name)
+        if name in known and since is None:
+            yield Problem(
+                (key,),
+                f"{key} = {name}: mainline kernels have no {name}"
+                + (" (by the catalogue; this host does not offer it now)." if available else " (by the catalogue)."),
+                "It exists in kernels that somebody has patched.",
+                f"Write {key} = {name.rstrip('123')} instead.",
+            )
+        elif since is not None and context.facts.kernel.version < version(since) and not context.facts.kernel.backports:
+            yield Problem(
+                (key,),
+                f"{key} = {name}: kernel {context.facts.kernel.release} has no {name} (by version): the write will "
+                "fail.",
+                f"It came with {since}.",
+                f"Leave the line out for hosts of this kernel{_current(context, key)}.",
+            )
+        elif name == "bbr" and context.facts.kernel.enterprise in (6, 7):
+            yield Problem(
+                (key,),
+                f"{key} = bbr: kernel {context.facts.kernel.release} has no bbr (by version): the write will fail.",
+                "It came with 4.9, and Enterprise Linux 7 did not take it over.",
+                f"Leave the line out for hosts of this kernel{_current(context, key)}.",
+            )
+        elif available:
+            yield Problem(
+                (key,),
+                f"{key} = {name} is not among what this host has loaded ({' '.join(available)}).",
+                f"The write loads the module tcp_{name} if this kernel was built with it, and fails otherwise.",
+                f"Load tcp_{name} at boot with a file in /etc/modules-load.d, so that this does not depend on chance.",
+                severity="info",
+            )
+
+
+def _current(context: Context, key: str) -> str:
+    now = context.now(key)
+    return f"; it has {now} now" if now else ""

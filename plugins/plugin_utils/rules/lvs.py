@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lvs: real servers behind IP Virtual Server that hold the virtual address themselves (DR and TUN)."""
+"""lvs: real servers behind IP Virtual Server that hold the virtual address themselves (DR and TUN), and directors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _falling_short(context: Context, name: str) -> Iterator[tuple[str, int]]:
             yield interface, value
 
 
-@rule("error", _REFERENCE)
+@rule("error", _REFERENCE, keys=["*.arp_ignore", "*.arp_announce"])
 def arp_on_lo_only(context: Context) -> Iterator[Problem]:
     """ARP settings on lo alone: requests come in by another interface, whose value and conf.all's count."""
     if not _real_server(context):
@@ -58,17 +58,15 @@ def arp_on_lo_only(context: Context) -> Iterator[Problem]:
         yield Problem(
             (on_lo,),
             f"{on_lo} = {context.proposed[on_lo]} alone does nothing: this real server "
-            f"{'still' if certain else 'perhaps'} "
-            f"{effect}.",
+            f"{'still' if certain else 'perhaps'} {effect}.",
             f"ARP comes in by {', '.join(known) or 'the network interface'}, not by lo; there the larger of "
-            "conf.all and "
-            "conf.<interface> counts.",
-            f"Write {key_of('all', name)} = {least}",
+            "conf.all and conf.<interface> counts.",
+            f"Write {key_of('all', name)} = {least} instead.",
             severity=None if certain else "warning",
         )
 
 
-@rule("error", _REFERENCE)
+@rule("error", _REFERENCE, keys=["*.arp_ignore", "*.arp_announce"])
 def arp_lowered(context: Context) -> Iterator[Problem]:
     """arp_ignore below 1 or arp_announce below 2, by this set, on a DR or TUN real server."""
     if not _real_server(context):
@@ -87,9 +85,8 @@ def arp_lowered(context: Context) -> Iterator[Problem]:
             tuple(low),
             f"{low[0]} = {context.proposed[low[0]]} on {where}: this real server {effect}.",
             f"Behind {context.topology.front} ({context.topology.source('front')}) the virtual address is on every "
-            "real "
-            "server, and only the director may own up to it.",
-            f"Write {key_of('all', name)} = {least}",
+            "real server, and only the director may own up to it.",
+            f"Write {key_of('all', name)} = {least} instead.",
         )
 
 
@@ -112,11 +109,11 @@ def arp_missing(context: Context) -> Iterator[Problem]:
                 f"this real server {effect}.",
                 f"Behind {context.topology.front} ({context.topology.source('front')}) every real server holds the "
                 "virtual address. The larger of conf.all and conf.<interface> counts.",
-                f"Add {key_of('all', name)}: {least}, unless arptables does it here: then waive this.",
+                f"Set {key_of('all', name)} = {least} too, or waive this where arptables or nftables does it.",
             )
 
 
-@rule("error", _REFERENCE, "RFC 3704")
+@rule("error", _REFERENCE, "RFC 3704", keys=["*.rp_filter"])
 def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
     """rp_filter = 1 on an LVS TUN real server: packets come out of the tunnel with sources whose way back is the
     network interface, and are dropped.
@@ -131,5 +128,92 @@ def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
                 f"{key} = 1 behind LVS TUN ({context.topology.source('front')}) drops what comes out of the tunnel.",
                 "The client's address is routed by the network interface, and strict filtering wants it to come in "
                 "by that.",
-                f"Write {key} = 0, and 0 or 2 for the tunnel's interface.",
+                f"Write {key} = 0 instead, and 0 or 2 for the tunnel's interface.",
+            )
+
+
+_VS = "net.ipv4.vs."
+# Keys that act with some ways of forwarding only.
+_METHODS = {
+    f"{_VS}snat_reroute": ("lvs_nat", "lvs_fullnat"),
+    f"{_VS}nat_icmp_send": ("lvs_nat", "lvs_fullnat"),
+    f"{_VS}pmtu_disc": ("lvs_tun",),
+}
+_REUSE_MODE = f"{_VS}conn_reuse_mode"
+_VS_CONNTRACK = f"{_VS}conntrack"
+_IPVS = "Documentation/networking/ipvs-sysctl.rst"
+# The first kernel that reschedules a connection on a port used again without a second's delay under conntrack.
+_NO_DELAY = (5, 9, 0)
+
+
+def _director(context: Context) -> bool:
+    return context.topology.has_role("lvs_director")
+
+
+@rule("info", _IPVS, keys=_METHODS)
+def other_forwarding_method(context: Context) -> Iterator[Problem]:
+    """A key of IPVS that acts with another way of forwarding than the one that this director is declared with."""
+    front = context.topology.front
+    if not _director(context) or front not in ("lvs_dr", "lvs_nat", "lvs_tun", "lvs_fullnat"):
+        return
+    for key, methods in _METHODS.items():
+        if context.sets(key) and front not in methods:
+            yield Problem(
+                (key,),
+                f"{key} = {context.proposed[key]} has no effect on a director that forwards by {front}.",
+                f"It acts with {' and '.join(methods)}: only there answers come back through the director or packets "
+                "are "
+                "wrapped.",
+                "Leave the line out.",
+            )
+
+
+@rule(
+    "warning",
+    _IPVS,
+    "commit f0a5e4d7a594 (ipvs: allow connection reuse for unconfirmed conntrack)",
+    keys=[_REUSE_MODE, _VS_CONNTRACK],
+)
+def connection_reuse(context: Context) -> Iterator[Problem]:
+    """conn_reuse_mode = 0, with which a client that uses a port again goes to the server of the old connection, also
+    when that has been taken out; or 1 together with conntrack before 5.9, with which such a connection waits a second.
+    """
+    mode, conntrack = context.number_after(_REUSE_MODE), context.number_after(_VS_CONNTRACK)
+    mode = 1 if mode is None else mode
+    old = context.facts.kernel.version < _NO_DELAY and not context.facts.kernel.backports
+    if context.number(_REUSE_MODE) == 0 and not (old and conntrack == 1):
+        yield Problem(
+            (_REUSE_MODE,),
+            f"{_REUSE_MODE} = 0 sends a client that uses a port again to the server that had its last connection, even "
+            "one that was taken out.",
+            "It was the way around a delay of one second before 5.9, where conntrack is on."
+            + (" This kernel does not have that delay." if not old else " It is not on here."),
+            f"Write {_REUSE_MODE} = 1 instead, or leave the line out: it is the default.",
+        )
+    elif mode == 1 and conntrack == 1 and old:
+        yield Problem(
+            tuple(key for key in (_REUSE_MODE, _VS_CONNTRACK) if context.sets(key)),
+            f"{_VS_CONNTRACK} = 1 with {_REUSE_MODE} = 1 on kernel {context.facts.kernel.release}: a connection from "
+            "a port "
+            "that was used shortly before waits one second.",
+            "The director drops the first SYN, to be rid of the old conntrack entry, and the client sends it again.",
+            f"Write {_VS_CONNTRACK} = 0 where no filter rule needs it, or use 5.9 or later.",
+        )
+
+
+@rule("warning", _REFERENCE, "RFC 1812, section 5.2.7.2", keys=["*.send_redirects"])
+def director_redirects(context: Context) -> Iterator[Problem]:
+    """send_redirects = 1 on an LVS NAT director with one interface: it tells real servers to answer clients of their
+    own network directly, and the client then sees an answer from a stranger.
+    """
+    if not _director(context) or context.topology.front != "lvs_nat" or len(addressed(context)) > 1:
+        return
+    for key in proposed_for(context, "send_redirects"):
+        if context.number(key) == 1 and context.now(key) != "1":
+            yield Problem(
+                (key,),
+                f"{key} = 1 on a director of LVS NAT with one interface tells real servers to pass it by.",
+                "A packet that leaves by the interface it came in by draws a redirect; an answer that does not return "
+                "through the director is not translated back.",
+                f"Write {key} = 0 instead; the larger of conf.all and conf.<interface> counts.",
             )

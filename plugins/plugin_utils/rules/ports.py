@@ -14,6 +14,8 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry impo
 _RANGE = "net.ipv4.ip_local_port_range"
 _RESERVED = "net.ipv4.ip_local_reserved_ports"
 _UNPRIVILEGED = "net.ipv4.ip_unprivileged_port_start"
+_REUSE = "net.ipv4.tcp_tw_reuse"
+_TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
 
 
@@ -22,7 +24,7 @@ def _range(context: Context) -> tuple[int, int] | None:
     return (numbers[0], numbers[1]) if numbers is not None and len(numbers) == 2 and numbers[0] <= numbers[1] else None
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=[_RANGE])
 def listeners_in_range(context: Context) -> Iterator[Problem]:
     """Listening ports that the new range takes in, and that are not reserved: after a restart of the service an
     outgoing connection may hold its port.
@@ -50,15 +52,14 @@ def listeners_in_range(context: Context) -> Iterator[Problem]:
     yield Problem(
         (_RANGE,),
         f"{_RANGE} = {context.proposed[_RANGE]} takes in {len(taken)} listening {'port' if one else 'ports'} of "
-        "this host: "
-        f"{ports}{', ...' if len(taken) > 20 else ''}.",
+        f"this host: {ports}{', ...' if len(taken) > 20 else ''}.",
         "While the service restarts, an outgoing connection can get its port; the service then fails with "
         '"address already in use".',
-        f'Add {_RESERVED}: "{held}{ports}", or begin the range above.',
+        f"Set {_RESERVED} = {held}{ports} too, or begin the range above these ports.",
     )
 
 
-@rule("error", _IP_SYSCTL, "net/ipv4/sysctl_net_ipv4.c, ipv4_local_port_range")
+@rule("error", _IP_SYSCTL, "net/ipv4/sysctl_net_ipv4.c, ipv4_local_port_range", keys=[_RANGE])
 def range_below_unprivileged(context: Context) -> Iterator[Problem]:
     """A range that begins below ip_unprivileged_port_start: the kernel refuses it."""
     numbers = _range(context)
@@ -71,11 +72,11 @@ def range_below_unprivileged(context: Context) -> Iterator[Problem]:
             (_RANGE,),
             f"{_RANGE} = {context.proposed[_RANGE]} begins below {start} ({basis}): the write fails with EINVAL.",
             "Ports below that need a privilege; the kernel does not hand them out by chance.",
-            f"Write {_RANGE} = {start} {numbers[1]}",
+            f"Write {_RANGE} = {start} {numbers[1]} instead.",
         )
 
 
-@rule("info", _IP_SYSCTL)
+@rule("info", _IP_SYSCTL, keys=[_RANGE])
 def parity(context: Context) -> Iterator[Problem]:
     """A range whose ends are both even or both odd: the kernel logs that it would rather have them differ, since
     connect() takes ports of one parity and bind() of the other.
@@ -87,12 +88,12 @@ def parity(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_RANGE,),
             f"{_RANGE} = {low} {high}: both ends are {'odd' if low % 2 else 'even'}, and the kernel logs a complaint.",
-            "connect() and bind() take ports of different parity first; so their shares differ by one.",
-            f"Write {_RANGE} = {better[0]} {better[1]}",
+            "connect() and bind() take ports of different parity first, so that their shares should be equal.",
+            f"Write {_RANGE} = {better[0]} {better[1]} instead.",
         )
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=[_RANGE])
 def range_narrowed(context: Context) -> Iterator[Problem]:
     """A range with fewer ports than the host has now: fewer outgoing connections a second."""
     proposed, now = _range(context), integers(context.now(_RANGE))
@@ -107,6 +108,53 @@ def range_narrowed(context: Context) -> Iterator[Problem]:
             "A port stays taken for the 60 s of TIME_WAIT on the side that opens and closes, unless tcp_tw_reuse "
             "helps.",
             f"Write a range of at least {before} ports, such as {context.now(_RANGE)}.",
+        )
+
+
+@rule("info", _IP_SYSCTL, "connect(2)", keys=[_RANGE])
+def capacity(context: Context) -> Iterator[Problem]:
+    """What a range of ports is good for: new outgoing connections a second to one destination, as long as this side
+    closes them and no port in TIME_WAIT is used again.
+    """
+    numbers = _range(context)
+    if numbers is None or integers(context.now(_RANGE)) == numbers:
+        return
+    reserved = sum(
+        max(0, min(last, numbers[1]) - max(first, numbers[0]) + 1) for first, last in _ports(context.after(_RESERVED))
+    )
+    ports = max(0, numbers[1] - numbers[0] + 1 - reserved)
+    reuse = context.number_after(_REUSE) == 1 and context.number_after(_TIMESTAMPS) != 0
+    yield Problem(
+        (_RANGE,),
+        f"{_RANGE} = {context.proposed[_RANGE]}: {ports} ports, so {ports // 60} new connections a second from one "
+        "address "
+        "to one address and port, each of which waits 60 s in TIME_WAIT here.",
+        f"With {_REUSE} = 1 a port is free again after about a second, so that the open connections are the limit."
+        if reuse
+        else "It limits the side that opens and closes. Other destinations have the same ports once more, and accepted "
+        "connections take none.",
+        "Keep connections to the upstream alive where that is not enough; it costs less than more ports.",
+    )
+
+
+@rule("warning", _IP_SYSCTL, keys=[_RESERVED])
+def reservation_lost(context: Context) -> Iterator[Problem]:
+    """Ports that are reserved now and no longer with this set: the key replaces the whole list."""
+    if not context.sets(_RESERVED):
+        return
+    proposed = _ports(context.proposed[_RESERVED])
+    lost = [
+        f"{first}-{last}" if last > first else str(first)
+        for first, last in _ports(context.now(_RESERVED))
+        if not any(low <= first and last <= high for low, high in proposed)
+    ]
+    if lost:
+        yield Problem(
+            (_RESERVED,),
+            f"{_RESERVED} = {context.proposed[_RESERVED]:.200} drops what is reserved now: {','.join(lost[:20])}.",
+            "The key replaces the list. Outgoing connections can then take the ports of the services that reserved "
+            "them.",
+            f"Write {_RESERVED} = {','.join(filter(None, [context.proposed[_RESERVED][:200], *lost[:20]]))} instead.",
         )
 
 

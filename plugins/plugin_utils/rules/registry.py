@@ -5,6 +5,9 @@
 
 A rule is a function of a family module: it takes a Context and yields Problems. Its id is family.function; its
 docstring is its documentation. A finding carries the severity of its rule unless the Problem says another one.
+
+A rule that has nothing to say unless the set has one of a few keys names them: most rules then cost a host nothing.
+Rules of family fleet look at several hosts at once; fleet.py runs those.
 """
 
 from __future__ import annotations
@@ -12,14 +15,28 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import Finding
 
 # In the order in which findings are shown.
-FAMILIES = ("form", "kernel", "topology", "timewait", "buffers", "ports", "routing", "lvs", "boot")
+FAMILIES = (
+    "form",
+    "kernel",
+    "topology",
+    "timewait",
+    "queues",
+    "buffers",
+    "ports",
+    "connections",
+    "routing",
+    "lvs",
+    "security",
+    "boot",
+)
+FLEET = "fleet"
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,9 @@ class Rule:
     references: tuple[str, ...]
     check: Check
     waivable: bool = True
+    # It speaks only where the set has one of these; *.name is a key of that name in any directory. None: whatever is
+    # set.
+    keys: frozenset[str] | None = None
 
     @property
     def documentation(self) -> str:
@@ -62,13 +82,16 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 
 
-def rule(severity: str, *references: str, waivable: bool = True) -> Callable[[Check], Check]:
+def rule(
+    severity: str, *references: str, waivable: bool = True, keys: Iterable[str] | None = None
+) -> Callable[[Check], Check]:
     """Registers a function as a rule of the given severity. Not waivable: what cannot be applied in any case."""
 
     def register(check: Check) -> Check:
         family = check.__module__.rsplit(".", 1)[-1]
         identity = f"{family}.{check.__name__}"
-        _RULES[identity] = Rule(identity, severity, references, check, waivable)
+        needed = None if keys is None else frozenset(keys)
+        _RULES[identity] = Rule(identity, severity, references, check, waivable, needed)
         return check
 
     return register
@@ -76,8 +99,22 @@ def rule(severity: str, *references: str, waivable: bool = True) -> Callable[[Ch
 
 @functools.cache
 def rules() -> tuple[Rule, ...]:
-    """All rules, family by family."""
+    """All rules of one host, family by family."""
     package = __name__.rsplit(".", 1)[0]
     for family in FAMILIES:
         importlib.import_module(f"{package}.{family}")
     return tuple(_RULES.values())
+
+
+@functools.lru_cache(maxsize=1024)
+def applicable(keys: frozenset[str]) -> tuple[Rule, ...]:
+    """The rules that may have something to say of a set with these keys."""
+    named = keys | {f"*.{key.rpartition('.')[2]}" for key in keys}
+    return tuple(rule for rule in rules() if rule.keys is None or not named.isdisjoint(rule.keys))
+
+
+@functools.cache
+def waivable() -> Mapping[str, bool]:
+    """Rule id -> whether its findings can be waived; rules over several hosts included."""
+    fleet = importlib.import_module(f"{__name__.rsplit('.', 1)[0]}.{FLEET}")
+    return {**{rule.id: rule.waivable for rule in rules()}, **{rule.id: True for rule in fleet.RULES}}

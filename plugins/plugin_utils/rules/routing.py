@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import addressed, effective, proposed_for
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import (
+    addressed,
+    effective,
+    global_ipv6,
+    key_of,
+    proposed_for,
+)
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import listed
 
 _FORWARD = "net.ipv4.ip_forward"
+_FORWARD_ALL = "net.ipv4.conf.all.forwarding"
+_FORWARD_IPV6 = "net.ipv6.conf.all.forwarding"
+_BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
+_NEIGHBOURS = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
 _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
 # Roles that forward packets, and what stops without it.
 _FORWARDING_ROLES = {
@@ -20,40 +31,55 @@ _FORWARDING_ROLES = {
 }
 
 
-@rule("error", _IP_SYSCTL)
+@rule("error", _IP_SYSCTL, keys=[_FORWARD, _FORWARD_ALL])
 def forwarding_off(context: Context) -> Iterator[Problem]:
     """ip_forward = 0 on a host whose role is to forward."""
-    if context.number(_FORWARD) != 0:
-        return
-    stops = [(role, stop) for role, stop in _FORWARDING_ROLES.items() if role in context.topology.roles]
-    if not stops and "lvs_director" in context.topology.roles and context.topology.front == "lvs_nat":
+    stops = [(role, stop) for role, stop in _FORWARDING_ROLES.items() if context.topology.has_role(role)]
+    if not stops and context.topology.has_role("lvs_director") and context.topology.front == "lvs_nat":
         stops = [("lvs_director", "LVS NAT stops")]
-    for role, stop in stops:
-        yield Problem(
-            (_FORWARD,),
-            f"{_FORWARD} = 0 on a {role} ({context.topology.source('role')}): {stop}.",
-            f"Packets that are not for this host are dropped. It is {context.now(_FORWARD) or 'not known'} now."
-            if context.now(_FORWARD)
-            else "Packets that are not for this host are dropped.",
-            f"Write {_FORWARD} = 1, or leave the line out.",
-        )
+    for key in (_FORWARD, _FORWARD_ALL):
+        for role, stop in stops if context.number(key) == 0 else ():
+            now = context.now(key)
+            yield Problem(
+                (key,),
+                f"{key} = 0 on a {role} ({context.topology.source('role')}): {stop}.",
+                "Packets that are not for this host are dropped." + (f" It is {now} now." if now else ""),
+                f"Write {key} = 1 instead, or leave the line out.",
+            )
 
 
-@rule("info", _IP_SYSCTL, "net/ipv4/devinet.c, inet_forward_change")
+@rule("info", _IP_SYSCTL, "net/ipv4/devinet.c, inet_forward_change", keys=[_FORWARD])
 def forwarding_resets(context: Context) -> Iterator[Problem]:
-    """A new value of ip_forward, which sets other keys of all interfaces too."""
-    now = context.number_now(_FORWARD)
-    if context.number(_FORWARD) is not None and now is not None and context.number(_FORWARD) != now:
-        yield Problem(
-            (_FORWARD,),
-            f"{_FORWARD} goes from {now} to {context.proposed[_FORWARD]} and takes conf.*.forwarding and "
-            "conf.*.accept_redirects of all interfaces with it.",
-            "Writing it puts per-interface keys on the defaults of a router or of a host.",
-            "Set what must differ after it, in the same set.",
+    """A new value of ip_forward, which sets other keys too: conf.*.forwarding of every interface to the same value, and
+    conf.all.accept_redirects to the opposite one.
+
+    A warning where the same set gives such a key another value before it: the later ip_forward then undoes that.
+    """
+    now, proposed = context.number_now(_FORWARD), context.number(_FORWARD)
+    if proposed is None or now is None or bool(proposed) == bool(now):
+        return
+    opposite = "0" if proposed else "1"
+    order = list(context.proposed)
+    undone = [
+        key
+        for key in order[: order.index(_FORWARD)]
+        if (
+            (key == "net.ipv4.conf.all.accept_redirects" and context.proposed[key] != opposite)
+            or (key in proposed_for(context, "forwarding") and (context.number(key) != 0) != (proposed != 0))
         )
+    ]
+    yield Problem(
+        (_FORWARD, *undone),
+        f"{_FORWARD} goes from {now} to {proposed} and takes conf.*.forwarding of all interfaces with it; "
+        f"conf.all.accept_redirects becomes {opposite}."
+        + (f" The set gives {listed(undone)} another value before, which that undoes." if undone else ""),
+        "Writing it puts these keys on the defaults of a router or of a host, whatever was written before.",
+        f"Put {_FORWARD} first in the set." if undone else "Set what must differ after it, in the same set.",
+        severity="warning" if undone else None,
+    )
 
 
-@rule("warning", _IP_SYSCTL, "RFC 3704")
+@rule("warning", _IP_SYSCTL, "RFC 3704", keys=["*.rp_filter"])
 def strict_rp_filter(context: Context) -> Iterator[Problem]:
     """rp_filter = 1 on a host with several interfaces, or with pods: replies may come by another way than packets
     leave. On a host with one interface, LVS DR real servers among them, it is harmless.
@@ -75,11 +101,11 @@ def strict_rp_filter(context: Context) -> Iterator[Problem]:
             f"{key} = 1 on {where} drops packets that come in by another interface than the way back goes out.",
             "Strict filtering believes a source only on the interface of its route; policy routing, several uplinks "
             "and tunnels break on it. The larger of conf.all and conf.<interface> counts.",
-            f"Write {key} = 2 (any interface will do), or 0.",
+            f"Write {key} = 2 instead, for which any interface will do, or 0.",
         )
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=["*.rp_filter", "*.arp_ignore", "*.arp_announce"])
 def lowered_in_vain(context: Context) -> Iterator[Problem]:
     """conf.all lowered while the interfaces hold a higher value: the larger counts, so that nothing changes."""
     for name in ("rp_filter", "arp_ignore", "arp_announce"):
@@ -93,10 +119,99 @@ def lowered_in_vain(context: Context) -> Iterator[Problem]:
             if (value := effective(context, name, interface)) is not None and value > proposed
         }
         if higher:
-            listed = ", ".join(f"{interface} {value}" for interface, value in higher.items())
+            interfaces = listed(f"{interface} ({value})" for interface, value in higher.items())
             yield Problem(
                 (key,),
-                f"{key} = {proposed} is outvoted: {listed}.",
+                f"{key} = {proposed} changes nothing on these interfaces, whose own value is larger: {interfaces}.",
                 "The larger of conf.all and conf.<interface> counts.",
-                f"Set net.ipv4.conf.<interface>.{name} as well.",
+                f"Set {key_of(next(iter(higher)), name)} = {proposed} too, and so on for each of them.",
             )
+
+
+@rule("warning", _IP_SYSCTL, "RFC 4861", keys=[_FORWARD_IPV6])
+def router_ignores_advertisements(context: Context) -> Iterator[Problem]:
+    """IPv6 forwarding switched on while interfaces have accept_ra = 1: a router no longer listens to router
+    advertisements, and a default route that came by them expires.
+    """
+    if context.number(_FORWARD_IPV6) in (None, 0) or context.now(_FORWARD_IPV6) == context.proposed[_FORWARD_IPV6]:
+        return
+    deaf = []
+    for interface in dict.fromkeys(name for name, _address in global_ipv6(context)):
+        key = f"net.ipv6.conf.{interface.replace('.', '/')}.accept_ra"
+        if context.number_after(key) == 1:
+            deaf.append((interface, key))
+    if deaf:
+        yield Problem(
+            (_FORWARD_IPV6,),
+            f"{_FORWARD_IPV6} = {context.proposed[_FORWARD_IPV6]} makes {listed(name for name, _key in deaf)} ignore "
+            "router "
+            "advertisements.",
+            "accept_ra = 1 holds only for hosts that do not forward. A default route and addresses that came by "
+            "advertisements expire, mostly within 30 minutes.",
+            f"Set {deaf[0][1]} = 2 too where the route comes by advertisements, or 0 to say that it is static.",
+        )
+
+
+@rule("error", "Documentation/networking/bridge.rst", keys=_BRIDGE)
+def bridge_bypasses_services(context: Context) -> Iterator[Problem]:
+    """bridge-nf-call-iptables = 0 on a Kubernetes node: packets between pods of one bridge no longer pass the rules
+    that make service addresses work.
+    """
+    if not context.topology.has_role("kubernetes_node"):
+        return
+    for key in _BRIDGE:
+        if context.number(key) == 0:
+            yield Problem(
+                (key,),
+                f"{key} = 0 on a kubernetes_node ({context.topology.source('role')}): service addresses fail between "
+                "pods of this node.",
+                "kube-proxy and bridged networks rely on bridged packets passing the filter rules.",
+                f"Write {key} = 1 instead.",
+            )
+
+
+@rule("warning", _IP_SYSCTL, "arp(7)", keys=[f"*.{name}" for name in _NEIGHBOURS])
+def neighbour_table(context: Context) -> Iterator[Problem]:
+    """Thresholds of the neighbour table that are not in rising order, or whose last one is lower than before: beyond it
+    no new neighbour can be reached.
+    """
+    for protocol in ("ipv4", "ipv6"):
+        keys = [f"net.{protocol}.neigh.default.{name}" for name in _NEIGHBOURS]
+        values = [context.number_after(key) for key in keys]
+        known = [value for value in values if value is not None]
+        changed = tuple(key for key in keys if context.sets(key))
+        if not changed or any(value < 0 for value in known):
+            continue
+        if known != sorted(known):
+            shown = ", ".join(
+                f"{name} {value}" for name, value in zip(_NEIGHBOURS, values, strict=True) if value is not None
+            )
+            yield Problem(
+                changed,
+                f"The neighbour table of {protocol} has thresholds out of order: {shown}.",
+                "Below the first nothing is collected, above the second what is old, and the third is the end: more "
+                'neighbours than that cannot be reached ("neighbour table overflow").',
+                f"Write them in rising order, such as {' '.join(str(value) for value in sorted(known))}.",
+            )
+            continue
+        last, now = context.number(keys[2]), context.number_now(keys[2])
+        if last is not None and last < (1024 if now is None else now):
+            yield Problem(
+                (keys[2],),
+                f"{keys[2]} = {last} is less than the {1024 if now is None else now} that hold now.",
+                'Beyond it new neighbours cannot be reached ("neighbour table overflow" in the log).',
+                f"Leave it at {1024 if now is None else now} or more.",
+            )
+
+
+@rule("warning", _IP_SYSCTL, "RFC 1191", keys=["net.ipv4.ip_no_pmtu_disc"])
+def path_mtu_discovery_off(context: Context) -> Iterator[Problem]:
+    """ip_no_pmtu_disc = 1: the size that a path can carry is no longer looked for."""
+    if context.number("net.ipv4.ip_no_pmtu_disc") == 1:
+        yield Problem(
+            ("net.ipv4.ip_no_pmtu_disc",),
+            "net.ipv4.ip_no_pmtu_disc = 1 sends packets that routers may fragment, and never learns what a path "
+            "carries.",
+            "Fragments cost routers and receivers work, and many filters and load balancers drop them.",
+            "Write net.ipv4.tcp_mtu_probing = 1 instead, which finds paths whose ICMP messages are filtered.",
+        )

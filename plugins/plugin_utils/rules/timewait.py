@@ -22,9 +22,12 @@ _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
 _REMOVAL = "commit 4396e46187ca (tcp: remove tcp_tw_recycle)"
 _OFFSETS = "commit 165573e41f2f (timestamp offsets for each connection)"
 
+# The oldest stable kernels that brought offsets for each connection back.
+_OFFSETS_BACK = (6, 12, 94)
+
 _INSTEAD = (
-    "Leave the line out. Where outgoing connections run out of ports: keep-alive to the upstream, "
-    f"{_REUSE} = 1 with timestamps, a wider net.ipv4.ip_local_port_range."
+    "Leave the line out. Where outgoing connections run out of ports, keep connections to the upstream alive, set "
+    f"{_REUSE} = 1 with timestamps on, or widen net.ipv4.ip_local_port_range."
 )
 
 
@@ -37,7 +40,7 @@ def _waiting(context: Context) -> int | None:
     return context.facts.sockets.get("TIME_WAIT")
 
 
-@rule("error", _REMOVAL, _IP_SYSCTL)
+@rule("error", _REMOVAL, _IP_SYSCTL, keys=[_RECYCLE])
 def recycle_removed(context: Context) -> Iterator[Problem]:
     """tcp_tw_recycle on a kernel without it: 4.12 removed it, because it dropped connections of clients behind NAT."""
     presence = context.presence(_RECYCLE)
@@ -52,7 +55,7 @@ def recycle_removed(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("error", _REMOVAL, _OFFSETS, _IP_SYSCTL)
+@rule("error", _REMOVAL, _OFFSETS, _IP_SYSCTL, keys=[_RECYCLE, _TIMESTAMPS])
 def recycle_hazard(context: Context) -> Iterator[Problem]:
     """tcp_tw_recycle on a kernel that has it.
 
@@ -88,7 +91,8 @@ def recycle_hazard(context: Context) -> Iterator[Problem]:
         severity = "warning"
         consequence = (
             f"with one client an address ({topology.describe()}) it works, until clients come whose kernels give "
-            "each connection a timestamp offset of its own: of those, about half of the connections fail"
+            "each connection a timestamp offset of its own (4.10, and again since 2026): of those, about half of the "
+            "connections fail"
         )
     yield Problem(
         (_RECYCLE,),
@@ -116,7 +120,7 @@ def _unknown_clients(context: Context) -> str:
     return "whether clients share addresses is unknown, and those that do will lose connections"
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=[_RECYCLE])
 def recycle_needs_timestamps(context: Context) -> Iterator[Problem]:
     """tcp_tw_recycle with timestamps off already: it does nothing, until somebody turns timestamps on."""
     if (
@@ -133,7 +137,7 @@ def recycle_needs_timestamps(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("error", _REMOVAL, _IP_SYSCTL)
+@rule("error", _REMOVAL, _IP_SYSCTL, keys=[_TIMESTAMPS])
 def timestamps_off_with_recycle(context: Context) -> Iterator[Problem]:
     """Switching timestamps off while tcp_tw_recycle is on: for 60 seconds every peer seen before is refused, since a
     SYN without a timestamp fails the check against the remembered one.
@@ -148,7 +152,7 @@ def timestamps_off_with_recycle(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=[_REUSE, _TIMESTAMPS])
 def reuse_needs_timestamps(context: Context) -> Iterator[Problem]:
     """tcp_tw_reuse = 1 without timestamps: no port is ever reused."""
     if not (context.sets(_REUSE) or context.sets(_TIMESTAMPS)):
@@ -159,11 +163,11 @@ def reuse_needs_timestamps(context: Context) -> Iterator[Problem]:
             f"{_REUSE} = 1 with {_TIMESTAMPS} = 0 does nothing: outgoing connections keep running out of ports.",
             "A port in TIME_WAIT is taken over only where timestamps of both ends prove that the old connection is "
             "over.",
-            f"Write {_TIMESTAMPS} = 1",
+            f"Write {_TIMESTAMPS} = 1 instead, or leave the line out: it is the default.",
         )
 
 
-@rule("info", _IP_SYSCTL)
+@rule("info", _IP_SYSCTL, keys=[_REUSE])
 def reuse_is_outgoing(context: Context) -> Iterator[Problem]:
     """tcp_tw_reuse on a host that only accepts connections."""
     roles = set(context.topology.roles)
@@ -176,7 +180,7 @@ def reuse_is_outgoing(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("warning", _IP_SYSCTL, "RFC 7323")
+@rule("warning", _IP_SYSCTL, "RFC 7323", keys=[_TIMESTAMPS])
 def timestamps_off(context: Context) -> Iterator[Problem]:
     """tcp_timestamps = 0: hides damage from the PAWS counters and heals none."""
     if context.number(_TIMESTAMPS) == 0:
@@ -186,12 +190,12 @@ def timestamps_off(context: Context) -> Iterator[Problem]:
             f"{_TIMESTAMPS} = 0 {'leaves' if keeps else 'switches'} off protection against old segments (PAWS), "
             "round-trip measurement and the reuse of ports in TIME_WAIT.",
             "The counters of timestamp rejects fall silent, but a SYN that meets TIME_WAIT is still slow or fails, "
-            "now unseen.",
-            f"Write {_TIMESTAMPS} = 1",
+            "now unseen. Hardening guides want it to hide the uptime; since 4.10 a random offset does.",
+            f"Write {_TIMESTAMPS} = 1 instead, or leave the line out: it is the default.",
         )
 
 
-@rule("error", _OFFSETS, _IP_SYSCTL)
+@rule("error", _OFFSETS, _IP_SYSCTL, keys=[_TIMESTAMPS])
 def timestamps_behind_nat(context: Context) -> Iterator[Problem]:
     """Switching timestamps on where clients share addresses: a NAT that soon uses a port again shows this host
     timestamps that go backwards, and segments in TIME_WAIT are rejected. Roll such a change out in waves, with its
@@ -208,12 +212,11 @@ def timestamps_behind_nat(context: Context) -> Iterator[Problem]:
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} goes from 0 to {proposed} where clients share addresses ({context.topology.describe()}): "
             f"expect timestamp rejects and slow or failed connects.{held}",
-            "Clients have an offset of their own, or one for each connection. When the NAT gives a port out again "
-            "within 60 s, "
-            "the timestamp goes backwards for this host, and what arrives in TIME_WAIT is rejected.",
+            "Clients have an offset of their own, or, on kernels from 2026 on, one for each connection. When the NAT "
+            "gives a port out again within 60 s, the timestamp goes backwards for this host, and what arrives in "
+            "TIME_WAIT is rejected.",
             f"Leave {_TIMESTAMPS} = 0 here, or widen the port pool of the NAT first; to try it on a canary, waive "
-            "this finding "
-            "with the reason.",
+            "this finding with the reason.",
         )
     else:
         yield Problem(
@@ -225,7 +228,7 @@ def timestamps_behind_nat(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("error", _IP_SYSCTL)
+@rule("error", _IP_SYSCTL, keys=[_TIMESTAMPS])
 def timestamps_value(context: Context) -> Iterator[Problem]:
     """tcp_timestamps with another value than 0, 1 or 2; the kernel takes up to 255."""
     number = context.number(_TIMESTAMPS)
@@ -234,24 +237,25 @@ def timestamps_value(context: Context) -> Iterator[Problem]:
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} = {number}: only 0, 1 and 2 mean anything.",
             "The kernel takes more without a word, and what it then does is an accident of its code.",
-            f"Write {_TIMESTAMPS} = 1",
+            f"Write {_TIMESTAMPS} = 1 instead, or leave the line out: it is the default.",
         )
 
 
-@rule("info", _IP_SYSCTL)
+@rule("info", _IP_SYSCTL, keys=[_TIMESTAMPS])
 def timestamps_without_offset(context: Context) -> Iterator[Problem]:
     """tcp_timestamps = 2: timestamps without a random offset."""
     if context.number(_TIMESTAMPS) == 2:
         yield Problem(
             (_TIMESTAMPS,),
             f"{_TIMESTAMPS} = 2 tells every peer how long this host is up.",
-            "Without the random offset the timestamp is the uptime. In return a NAT in front of this one host "
-            "stays monotonic.",
-            f"Write {_TIMESTAMPS} = 1, unless this host opens connections through a NAT that soon uses ports again.",
+            "Without the random offset, which 1 adds since 4.10, the timestamp is the uptime. In return the "
+            "timestamps of all connections of this host rise together, also behind a NAT.",
+            f"Write {_TIMESTAMPS} = 1 instead, unless this host opens connections through a NAT that soon uses ports "
+            "again.",
         )
 
 
-@rule("warning", _IP_SYSCTL)
+@rule("warning", _IP_SYSCTL, keys=[_BUCKETS])
 def buckets_lowered(context: Context) -> Iterator[Problem]:
     """tcp_max_tw_buckets below what it is: connections in TIME_WAIT beyond it are destroyed at once."""
     proposed, now = context.number(_BUCKETS), context.number_now(_BUCKETS)
@@ -277,8 +281,7 @@ def buckets_lowered(context: Context) -> Iterator[Problem]:
         (_BUCKETS,),
         f"{_BUCKETS} = {proposed} lowers the limit ({basis}): {effect}.",
         "TIME_WAIT keeps late segments out of the next connection; a connection destroyed over the limit has no "
-        "such protection "
-        "(TcpExt TCPTimeWaitOverflow counts them). The kernel documentation says: do not lower it.",
+        "such protection (TcpExt TCPTimeWaitOverflow counts them). The kernel documentation says: do not lower it.",
         "Leave the line out. A connection in TIME_WAIT takes less than half a KiB.",
     )
 
@@ -292,7 +295,7 @@ def _default_buckets(context: Context) -> int | None:
     return min(slots, 524288) // 2
 
 
-@rule("info", _IP_SYSCTL)
+@rule("info", _IP_SYSCTL, keys=[_FIN_TIMEOUT])
 def fin_timeout_is_not_time_wait(context: Context) -> Iterator[Problem]:
     """tcp_fin_timeout, which many take for the length of TIME_WAIT.
 
@@ -306,13 +309,15 @@ def fin_timeout_is_not_time_wait(context: Context) -> Iterator[Problem]:
         (_FIN_TIMEOUT,),
         f"{_FIN_TIMEOUT} = {proposed} does not shorten TIME_WAIT, which stays at 60 s"
         + (f"; {proposed} s cuts off peers that are slow to close." if hasty else "."),
-        "It limits FIN_WAIT_2: closed by this side, and the other has not yet closed.",
-        f"Write at least {_FIN_TIMEOUT} = 10." if hasty else "Nothing, where orphans in FIN_WAIT_2 are what is meant.",
+        "It limits FIN_WAIT_2, the state of a connection that this side has closed and the other has not.",
+        f"Write {_FIN_TIMEOUT} = 10 or more instead."
+        if hasty
+        else "Keep it if connections in FIN_WAIT_2 are what you want fewer of; leave it out if TIME_WAIT was meant.",
         severity="warning" if hasty else None,
     )
 
 
-@rule("error", _IP_SYSCTL, "RFC 1337")
+@rule("error", _IP_SYSCTL, "RFC 1337", keys=[_RFC1337])
 def rfc1337_behind_nat(context: Context) -> Iterator[Problem]:
     """tcp_rfc1337 = 1 where clients share addresses: the reset that heals a collision with TIME_WAIT is ignored."""
     shared = context.topology.clients_share_addresses
@@ -324,15 +329,15 @@ def rfc1337_behind_nat(context: Context) -> Iterator[Problem]:
         (_RFC1337,),
         f"{_RFC1337} = {context.proposed[_RFC1337]}: a new connection that meets TIME_WAIT "
         f"{'fails' if certain else 'can fail'} for seconds instead of healing in milliseconds ({where}).",
-        "The client answers the unexpected ACK with a reset, which normally ends TIME_WAIT. With RFC 1337 the "
-        "reset is ignored. "
-        "A NAT that soon uses ports again makes such meetings common.",
-        "Leave it at 0: timestamps protect against what RFC 1337 is about.",
+        "The client answers the unexpected ACK with a reset, which normally ends TIME_WAIT; with RFC 1337 the reset "
+        "is ignored. A NAT that soon uses ports again makes such meetings common, and hardening guides that ask for it "
+        "do not think of NAT.",
+        f"Write {_RFC1337} = 0 instead; timestamps protect against what RFC 1337 is about.",
         severity=None if certain else "warning",
     )
 
 
-@rule("warning", "RFC 9293, section 3.6.1")
+@rule("warning", "RFC 9293, section 3.6.1", keys=[_TW_TIMEOUT])
 def tw_timeout_short(context: Context) -> Iterator[Problem]:
     """tcp_tw_timeout of vendor kernels below 60 seconds."""
     proposed = context.number(_TW_TIMEOUT)
@@ -341,5 +346,40 @@ def tw_timeout_short(context: Context) -> Iterator[Problem]:
             (_TW_TIMEOUT,),
             f"{_TW_TIMEOUT} = {proposed}: connections leave TIME_WAIT {60 - proposed} s earlier than Linux promises.",
             "A late segment of the old connection can then reach a new one on the same ports.",
-            "Leave it at 60; where ports run out: keep-alive to the upstream and tcp_tw_reuse = 1.",
+            f"Leave it at 60; where ports run out, keep connections to the upstream alive and set {_REUSE} = 1.",
         )
+
+
+@rule("warning", _OFFSETS, _IP_SYSCTL, keys=[_TIMESTAMPS])
+def offset_per_connection(context: Context) -> Iterator[Problem]:
+    """tcp_timestamps = 1 for a host that opens connections through a NAT, on a kernel that gives each connection a
+    timestamp offset of its own (4.10, and again since 2026): when the NAT uses a port again, the server sees timestamps
+    that go backwards.
+
+    Whether the kernel does so is read from its symbols (kernel.timestamp_offset_per_tuple); where they are hidden, it
+    is unknown.
+    """
+    if context.number(_TIMESTAMPS) != 1 or context.number_now(_TIMESTAMPS) not in (0, 2):
+        return
+    if not context.topology.has_role("kubernetes_node", "nat_gateway", "client"):
+        return
+    each = context.facts.timestamp_offset_per_tuple
+    if each is False or (each is None and context.facts.kernel.version < _OFFSETS_BACK):
+        return
+    certain = each is True
+    yield Problem(
+        (_TIMESTAMPS,),
+        f"{_TIMESTAMPS} goes from {context.now(_TIMESTAMPS)} to 1 on kernel {context.facts.kernel.release}, which "
+        + (
+            "gives each connection a timestamp offset of its own (read from its symbols)."
+            if certain
+            else "may give each connection a timestamp offset of its own (its symbols are hidden)."
+        ),
+        f"As a {' and '.join(context.topology.roles)} ({context.topology.source('role')}) it may open connections "
+        "through "
+        "a NAT. When that uses a port again within 60 s, the server sees timestamps that go backwards and rejects.",
+        f"Leave {_TIMESTAMPS} = {context.now(_TIMESTAMPS)} until the NAT's port pool is known to be wide, and watch "
+        "the "
+        "timestamp rejects of the servers.",
+        severity=None if certain else "info",
+    )

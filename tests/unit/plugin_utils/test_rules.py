@@ -11,25 +11,40 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import SEVERITIES, Finding
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import FAMILIES, rules
-from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import validate
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import fleet
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import FAMILIES, FLEET, applicable, rules
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import examine, review_fleet, validate
 
 EXAMPLES: dict[str, Any] = yaml.safe_load((pathlib.Path(__file__).parent / "rule_examples.yml").read_text())
 
 
+SEEDS = pathlib.Path(__file__).resolve().parents[3] / "examples" / "seeds"
+
+
 def findings(example: dict[str, Any], identity: str) -> list[Finding]:
+    if "hosts" in example:
+        return [finding for finding in review_fleet(example["hosts"]) if finding.rule == identity]
     result = validate(
         "web1",
         {"kernel": {"release": "6.1.0"}, **example.get("facts", {})},
         sysctl=example.get("sysctl"),
         sysctl_conf=example.get("sysctl_conf"),
         declared_topology=example.get("topology"),
+        file=example.get("file"),
     )
     return [finding for finding in result.findings if finding.rule == identity]
 
 
 def test_every_rule_has_examples() -> None:
-    assert {rule.id for rule in rules()} == set(EXAMPLES)
+    assert {rule.id for rule in (*rules(), *fleet.RULES)} == set(EXAMPLES)
+
+
+def whole_sentences(finding: Finding) -> None:
+    for text in (finding.message, finding.reason, finding.fix):
+        assert text.endswith((".", "?")), text
+        assert len(text.split()) > 2, text
+        assert "  " not in text, text
+        assert ".. " not in text, text
 
 
 @pytest.mark.parametrize("identity", EXAMPLES)
@@ -38,10 +53,7 @@ def test_rule_speaks(identity: str) -> None:
     found = findings(example, identity)
     assert found
     for finding in found:
-        # Whole sentences, for people.
-        assert finding.message.endswith((".", "?"))
-        assert finding.reason
-        assert finding.fix
+        whole_sentences(finding)
         assert finding.severity == example.get("severity", finding.severity)
 
 
@@ -50,10 +62,36 @@ def test_rule_is_silent(identity: str) -> None:
     assert findings(EXAMPLES[identity]["silent"], identity) == []
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
+def test_a_rule_names_every_key_that_it_speaks_for() -> None:
+    """A rule that is left out because none of its keys is set would have been silent."""
+    contexts = [
+        examine("web1", {"kernel": {"release": release}}, sysctl_conf=path.read_text())
+        for path in SEEDS.glob("*.conf")
+        for release in ("3.10.0", "6.1.0", "6.18.0")
+    ]
+    for halves in EXAMPLES.values():
+        for example in halves.values():
+            if "hosts" not in example:
+                facts = {"kernel": {"release": "6.1.0"}, **example.get("facts", {})}
+                set_ = (example.get("sysctl"), example.get("sysctl_conf"))
+                contexts.append(examine("web1", facts, *set_, example.get("topology"), file=example.get("file")))
+    spoke = set()
+    for context in contexts:
+        chosen = applicable(frozenset(context.proposed))
+        for rule in rules():
+            if rule.id == "topology.hint":
+                spoke.add(rule.id)  # its keys are those for which a weak sign matters
+            elif rule not in chosen:
+                assert list(rule.findings(context)) == []
+            elif any(rule.findings(context)):
+                spoke.add(rule.id)
+    assert spoke == {rule.id for rule in rules()}
+
+
+@pytest.mark.parametrize("rule", [*rules(), *fleet.RULES], ids=lambda rule: rule.id)
 def test_rule_is_documented(rule: Any) -> None:
     family, _dot, name = rule.id.partition(".")
-    assert family in FAMILIES
+    assert family in (*FAMILIES, FLEET)
     assert name.isidentifier()
     assert rule.severity in SEVERITIES
     assert rule.references
@@ -245,7 +283,7 @@ def test_listeners_that_were_in_the_range_before() -> None:
         ("net.ipv4.tcp_tw_reuse_delay", {"sysctl_complete": True}, "kernel.not_yet_there"),
         ("net.ipv4.tcp_tw_timeout", {"sysctl_complete": True}, "kernel.vendor_only"),
         ("net.ipv4.netfilter.ip_conntrack_max", {"sysctl_complete": True}, "kernel.renamed"),
-        ("net.bridge.bridge-nf-call-iptables", {"sysctl_complete": True}, "kernel.absent"),
+        ("net.bridge.bridge-nf-call-iptables", {"sysctl_complete": True}, "kernel.module_not_loaded"),
         ("net.ipv4.conf.eth9.rp_filter", {"sysctl_complete": True}, "kernel.absent"),
         ("net.ipv6.conf.all.forwarding", {"sysctl_complete": True}, "kernel.absent"),
         ("net.ipv4.tcp_sack", {"sysctl_complete": True}, "kernel.absent"),
