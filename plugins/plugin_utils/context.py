@@ -60,6 +60,30 @@ class Context:
         found = ((key, value, self.catalogue.find(key)) for key, value in self.proposed.items())
         return tuple((key, value, parameter) for key, value, parameter in found if parameter is not None)
 
+    @functools.cached_property
+    def numeric(self) -> tuple[tuple[str, str, Parameter, tuple[int, ...] | None], ...]:
+        """(key, value, parameter, numbers) of the parameters that hold integers; no numbers: the value is none."""
+        return tuple(
+            (key, value, parameter, integers(value)) for key, value, parameter in self.parameters if parameter.numeric
+        )
+
+    @functools.cached_property
+    def textual(self) -> tuple[tuple[str, str, Parameter], ...]:
+        """The other parameters: texts, lists of ports, triggers."""
+        return tuple(found for found in self.parameters if not found[2].numeric)
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """The proposed keys that end in .name, of whatever interface."""
+        return self._by_name.get(name, ())
+
+    @functools.cached_property
+    def _by_name(self) -> Mapping[str, tuple[str, ...]]:
+        names: dict[str, tuple[str, ...]] = {}
+        for key in self.proposed:
+            name = key.rpartition(".")[2]
+            names[name] = (*names.get(name, ()), key)
+        return names
+
     def now(self, key: str) -> str | None:
         return self.facts.sysctl.get(key)
 

@@ -75,6 +75,13 @@ class LiveValues(Mapping[str, str]):
         # net_facts has normalised them; stored facts may come from elsewhere.
         return normalise(value) if "\t" in value else value
 
+    def __contains__(self, key: object) -> bool:
+        return isinstance(self._raw.get(key), str)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._raw.get(key)
+        return default if not isinstance(value, str) else normalise(value) if "\t" in value else value
+
     def __iter__(self) -> Iterator[str]:
         return (key for key, value in self._raw.items() if isinstance(key, str) and isinstance(value, str))
 

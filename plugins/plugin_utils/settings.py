@@ -63,6 +63,15 @@ class SysctlSet:
                 values[setting.key] = setting.value
         return values
 
+    @functools.cached_property
+    def repeated(self) -> Mapping[str, tuple[Setting, ...]]:
+        """The assignments of keys that have several; what a glob sets is meant to be overridden."""
+        by_key: dict[str, tuple[Setting, ...]] = {}
+        for setting in self.settings:
+            if setting.key is not None and setting.glob is None:
+                by_key[setting.key] = (*by_key.get(setting.key, ()), setting)
+        return {key: settings for key, settings in by_key.items() if len(settings) > 1}
+
 
 def is_glob(key: str) -> bool:
     return _GLOB.search(key) is not None

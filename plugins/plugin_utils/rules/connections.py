@@ -128,8 +128,7 @@ def handshake_retries(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_SYN_RETRIES,),
             f"{_SYN_RETRIES} = {outgoing}: connect() fails after {duration(total)} without an answer.",
-            "A SYN is repeated after 1, 2, 4, ... s"
-            + (f", after {linear} tries at 1 s each." if linear else ".")
+            f"A SYN is repeated {f'{linear} times at 1 s, then ' if linear else ''}after 1, 2, 4, ... s."
             + (" Two lost packets in a row are not rare on a busy path." if hasty else ""),
             f"Write {_SYN_RETRIES} = 3 or more instead, and let the program set a shorter time-out where it needs one."
             if hasty

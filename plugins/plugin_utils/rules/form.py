@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context, integer, integers
+from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context, integers
 from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import Parameter
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import amount, duration
-from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import Setting, is_glob
+from ansible_collections.nettune.kernel.plugins.plugin_utils.settings import is_glob
 
 _BOOLEANS = {"true": "1", "yes": "1", "on": "1", "enabled": "1", "false": "0", "no": "0", "off": "0", "disabled": "0"}
 _PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*)?")
@@ -105,13 +105,8 @@ def duplicate(context: Context) -> Iterator[Problem]:
 
 
 def _repeated(context: Context, same: bool, reason: str, fix: str) -> Iterator[Problem]:
-    by_key: dict[str, list[Setting]] = {}
-    for setting in context.given.settings:
-        # What a glob sets is meant to be overridden.
-        if setting.key is not None and setting.glob is None:
-            by_key.setdefault(setting.key, []).append(setting)
-    for key, settings in by_key.items():
-        if len(settings) > 1 and (len({setting.value for setting in settings}) == 1) is same:
+    for key, settings in context.given.repeated.items():
+        if (len({setting.value for setting in settings}) == 1) is same:
             listed = " and ".join(
                 f"{setting.where}{setting.written} = {setting.value or '?':.60}" for setting in settings
             )
@@ -167,8 +162,8 @@ def not_a_number(context: Context) -> Iterator[Problem]:
     Hexadecimal and octal read back in decimal, so that a written value would not equal the live one; 010 is 8 to the
     kernel.
     """
-    for key, value, parameter in context.parameters:
-        if not parameter.numeric or value.lower() in _BOOLEANS or integers(value) is not None:
+    for key, value, parameter, numbers in context.numeric:
+        if numbers is not None or value.lower() in _BOOLEANS:
             continue
         comment = "#" in value or ";" in value
         yield Problem(
@@ -184,8 +179,7 @@ def not_a_number(context: Context) -> Iterator[Problem]:
 @rule("error", "proc_sys(5)")
 def arity(context: Context) -> Iterator[Problem]:
     """Too few or too many numbers, such as one for the triple tcp_rmem."""
-    for key, value, parameter in context.parameters:
-        numbers = integers(value) if parameter.numeric else None
+    for key, value, parameter, numbers in context.numeric:
         if numbers is not None and len(numbers) != parameter.values:
             yield Problem(
                 (key,),
@@ -199,8 +193,7 @@ def arity(context: Context) -> Iterator[Problem]:
 @rule("error", "proc_sys(5)")
 def out_of_range(context: Context) -> Iterator[Problem]:
     """A number that the kernel refuses, or that does not fit its type."""
-    for key, value, parameter in context.parameters:
-        numbers = (integers(value) if parameter.numeric else None) or ()
+    for key, value, parameter, numbers in context.numeric:
         if not numbers:
             continue
         low, high = parameter.accepted(context.facts.kernel)
@@ -217,8 +210,8 @@ def out_of_range(context: Context) -> Iterator[Problem]:
 @rule("warning", "Documentation/networking/ip-sysctl.rst")
 def without_meaning(context: Context) -> Iterator[Problem]:
     """A number that the kernel accepts although only a few have a meaning, such as tcp_sack = 7."""
-    for key, value, parameter in context.parameters:
-        number = integer(value)
+    for key, _value, parameter, numbers in context.numeric:
+        number = numbers[0] if numbers and len(numbers) == 1 else None
         # timewait.timestamps_value has more to say of this one.
         if number is None or parameter.sensible is None or key == "net.ipv4.tcp_timestamps":
             continue
@@ -308,9 +301,13 @@ def order(context: Context) -> Iterator[Problem]:
     """Numbers of a list in the wrong order: least, default, most of a buffer; the pressure levels of tcp_mem; the ends
     of a range.
     """
-    for key, value, parameter in context.parameters:
-        numbers = integers(value) if parameter.value_names else None
-        if numbers is not None and len(numbers) == parameter.values and list(numbers) != sorted(numbers):
+    for key, value, parameter, numbers in context.numeric:
+        if (
+            parameter.value_names
+            and numbers is not None
+            and len(numbers) == parameter.values
+            and list(numbers) != sorted(numbers)
+        ):
             names = " <= ".join(parameter.value_names)
             yield Problem(
                 (key,),
@@ -325,7 +322,7 @@ def order(context: Context) -> Iterator[Problem]:
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def port_list(context: Context) -> Iterator[Problem]:
     """Something else than ports and ranges of ports, separated by commas."""
-    for key, value, parameter in context.parameters:
+    for key, value, parameter in context.textual:
         if parameter.type != "ranges" or not key.endswith("_ports"):
             continue
         ports = [int(port) for port in re.findall(r"[0-9]+", value)] if _PORTS.fullmatch(value) else [-1]
@@ -341,7 +338,7 @@ def port_list(context: Context) -> Iterator[Problem]:
 @rule("error", "sysctl.d(5)")
 def comment_in_text(context: Context) -> Iterator[Problem]:
     """A comment after a text: the kernel takes it as a part of the name."""
-    for key, value, parameter in context.parameters:
+    for key, value, parameter in context.textual:
         if parameter.type == "text" and re.search(r"\s[#;]", value):
             yield Problem(
                 (key,),
@@ -354,7 +351,7 @@ def comment_in_text(context: Context) -> Iterator[Problem]:
 @rule("warning", "Documentation/networking/ip-sysctl.rst")
 def trigger(context: Context) -> Iterator[Problem]:
     """A file that does something when it is written and holds no value, such as route.flush."""
-    for key, _value, parameter in context.parameters:
+    for key, _value, parameter in context.textual:
         if parameter.type == "trigger":
             yield Problem(
                 (key,),

@@ -61,7 +61,7 @@ def global_ipv6(context: Context) -> list[tuple[str, str]]:
 def proposed_for(context: Context, name: str, protocols: Iterable[str] = ("ipv4",)) -> list[str]:
     """Proposed keys net.PROTOCOL.conf.*.name."""
     beginnings = tuple(f"net.{protocol}.conf." for protocol in protocols)
-    return [key for key in context.proposed if key.endswith(f".{name}") and key.startswith(beginnings)]
+    return [key for key in context.named(name) if key.startswith(beginnings)]
 
 
 def effective(context: Context, name: str, interface: str) -> int | None:

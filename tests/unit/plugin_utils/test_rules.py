@@ -44,7 +44,7 @@ def whole_sentences(finding: Finding) -> None:
         assert text.endswith((".", "?")), text
         assert len(text.split()) > 2, text
         assert "  " not in text, text
-        assert ".. " not in text, text
+        assert ".. " not in text.replace("...", ""), text
 
 
 @pytest.mark.parametrize("identity", EXAMPLES)
