@@ -95,25 +95,28 @@ class Context:
         return key in self.proposed
 
     def number(self, key: str) -> int | None:
-        """The proposed integer, None where the key is not set or not to one."""
-        return integer(self.proposed.get(key))
+        """The proposed integer, None where the key is not set or not to one.
+
+        A remark behind it is form's matter: the kernel mostly takes the number before it, and so do the other rules.
+        """
+        return integer(_before_remark(self.proposed.get(key)))
 
     def number_now(self, key: str) -> int | None:
         return integer(self.now(key))
 
     def number_after(self, key: str) -> int | None:
-        return integer(self.after(key))
+        return self.number(key) if key in self.proposed else self.number_now(key)
 
     def numbers(self, key: str) -> tuple[int, ...] | None:
         """The proposed integers of a list, None where the key is not set or not to such."""
-        return integers(self.proposed.get(key))
+        return integers(_before_remark(self.proposed.get(key)))
 
     def presence(self, key: str) -> Presence:
         """The live host first, the catalogue's versions second."""
         live = self.facts.has(key)
         if live is not None:
             return _PRESENT if live else _ABSENT
-        return Presence(_catalogued(key, self.facts.kernel), "by the catalogue; not read live")
+        return _catalogued(key, self.facts.kernel, self.facts.own_network_namespace is True)
 
     @functools.cached_property
     def missing(self) -> tuple[tuple[str, str, Parameter, str], ...]:
@@ -126,14 +129,21 @@ class Context:
         )
 
 
+def _before_remark(text: str | None) -> str | None:
+    return text if text is None or "#" not in text else text.partition("#")[0].rstrip()
+
+
 _PRESENT = Presence(True, "read from the live host")
 _ABSENT = Presence(False, "read from the live host")
 
 
 @functools.lru_cache(maxsize=65536)
-def _catalogued(key: str, kernel: Kernel) -> bool | None:
+def _catalogued(key: str, kernel: Kernel, in_namespace: bool) -> Presence:
     parameter = catalogue().find(key)
-    return parameter.exists(kernel) if parameter else None
+    exists = parameter.exists(kernel) if parameter else None
+    if parameter and exists and in_namespace:
+        exists = parameter.shown_in_namespace(kernel)
+    return Presence(exists, "by the catalogue; not read live")
 
 
 @functools.lru_cache(maxsize=16384)

@@ -253,6 +253,25 @@ def conntrack_chains(context: Context) -> Iterator[Problem]:
             return
 
 
+@rule("error", "net/netfilter/nf_conntrack_standalone.c", keys=[_BUCKETS])
+def conntrack_size_is_fixed(context: Context) -> Iterator[Problem]:
+    """nf_conntrack_buckets on kernels before 4.8, Enterprise Linux 7 among them, which only show it."""
+    release = context.facts.kernel.release
+    # kernel.read_only speaks where that was read from the live host.
+    if (
+        context.sets(_BUCKETS)
+        and context.facts.kernel.version < (4, 8, 0)
+        and _BUCKETS not in context.facts.sysctl_read_only
+    ):
+        size = context.number(_BUCKETS) or 65536
+        yield Problem(
+            (_BUCKETS,),
+            f"{_BUCKETS} = {context.proposed[_BUCKETS]:.80} cannot be written on kernel {release} (by version).",
+            "Before 4.8 the size of the table is a parameter of the module.",
+            f"Put options nf_conntrack hashsize={size} into a file of /etc/modprobe.d, and leave the line out.",
+        )
+
+
 @rule("info", _CONNTRACK, "RFC 5382, REQ-5", keys=[_TIME_WAIT])
 def conntrack_forgets_time_wait(context: Context) -> Iterator[Problem]:
     """nf_conntrack_tcp_timeout_time_wait below 60 s. On a host that translates addresses it is a warning: the NAT gives

@@ -319,6 +319,28 @@ def order(context: Context) -> Iterator[Problem]:
             )
 
 
+@rule("error", "proc_sys(5)")
+def beyond_another_key(context: Context) -> Iterator[Problem]:
+    """A number that the kernel holds against another key, and refuses: a fragment threshold above the other one, an
+    unprivileged port above the first local port.
+    """
+    for key, value, parameter, numbers in context.numeric:
+        # ports.range_below_unprivileged has more to say of that one.
+        if not numbers or key == "net.ipv4.ip_local_port_range":
+            continue
+        for other, below in ((parameter.not_below, True), (parameter.not_above, False)):
+            limits = integers(context.after(other)) if other else None
+            if other is None or not limits or (numbers[0] >= limits[0] if below else numbers[0] <= limits[0]):
+                continue
+            yield Problem(
+                (key, other) if context.sets(other) else (key,),
+                f"{key} = {value:.80} is {'below' if below else 'above'} {other} = {context.after(other)}: the write "
+                "fails with EINVAL.",
+                f"The kernel holds the two against each other. {parameter.summary}".strip(),
+                f"Write {key} = {limits[0]} or {'more' if below else 'less'}, or change {other} in the same set.",
+            )
+
+
 @rule("error", "Documentation/networking/ip-sysctl.rst")
 def port_list(context: Context) -> Iterator[Problem]:
     """Something else than ports and ranges of ports, separated by commas."""

@@ -15,15 +15,6 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import P
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 
 _RECYCLE = "net.ipv4.tcp_tw_recycle"
-# Key prefix -> what brings it.
-_MODULES = {
-    "net.netfilter.nf_conntrack_": "nf_conntrack",
-    "net.nf_conntrack_": "nf_conntrack",
-    "net.bridge.": "br_netfilter",
-    "net.ipv4.vs.": "ip_vs",
-    "net.sctp.": "sctp",
-    "net.mpls.": "mpls_router",
-}
 
 
 def _missing(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
@@ -43,7 +34,7 @@ def _too_new(context: Context, parameter: Parameter) -> bool:
 
 
 def _missing_in_namespace(context: Context, parameter: Parameter) -> bool:
-    return context.facts.own_network_namespace is True and parameter.in_namespace(context.facts.kernel) is False
+    return context.facts.own_network_namespace is True and parameter.shown_in_namespace(context.facts.kernel) is False
 
 
 @rule("error", "Documentation/networking/nf_conntrack-sysctl.rst")
@@ -121,8 +112,10 @@ def not_in_namespace(context: Context) -> Iterator[Problem]:
             )
 
 
-def _module(key: str) -> str | None:
-    return next((module for prefix, module in _MODULES.items() if key.startswith(prefix)), None)
+def _module(parameter: Parameter) -> str | None:
+    """The module that brings it; IPv6 is one too, but not one to load for a sysctl."""
+    needs = parameter.needs
+    return needs if needs and needs != "ipv6" and not needs.startswith("CONFIG_") else None
 
 
 def _unexplained(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
@@ -136,8 +129,8 @@ def _unexplained(context: Context) -> Iterator[tuple[str, str, Parameter, str]]:
 @rule("error", "modules-load.d(5)", "Documentation/networking/nf_conntrack-sysctl.rst")
 def module_not_loaded(context: Context) -> Iterator[Problem]:
     """A key that comes with a module, such as nf_conntrack, br_netfilter or ip_vs, which is not loaded."""
-    for key, value, _parameter, basis in _unexplained(context):
-        module = _module(key)
+    for key, value, parameter, basis in _unexplained(context):
+        module = _module(parameter)
         if module:
             yield Problem(
                 (key,),
@@ -156,7 +149,7 @@ def absent(context: Context) -> Iterator[Problem]:
     that was built without.
     """
     for key, value, parameter, basis in _unexplained(context):
-        if _module(key):
+        if _module(parameter):
             continue
         reason, fix = _why_absent(key, parameter)
         yield Problem(
@@ -180,7 +173,8 @@ def _why_absent(key: str, parameter: Parameter) -> tuple[str, str]:
             f"The interface {interface} is not there.",
             "Name an interface of this host; new ones take their values from default.",
         )
-    return "The kernel was built without it, or its vendor took it out.", "Leave the line out for this host."
+    option = f" ({parameter.needs})" if parameter.needs else ""
+    return f"The kernel was built without it{option}, or its vendor took it out.", "Leave the line out for this host."
 
 
 @rule("error", "proc_sys(5)")

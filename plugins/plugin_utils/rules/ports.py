@@ -14,6 +14,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry impo
 _RANGE = "net.ipv4.ip_local_port_range"
 _RESERVED = "net.ipv4.ip_local_reserved_ports"
 _UNPRIVILEGED = "net.ipv4.ip_unprivileged_port_start"
+_NODE_PORTS = (30000, 32767)
 _REUSE = "net.ipv4.tcp_tw_reuse"
 _TIMESTAMPS = "net.ipv4.tcp_timestamps"
 _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
@@ -109,6 +110,30 @@ def range_narrowed(context: Context) -> Iterator[Problem]:
             "helps.",
             f"Write a range of at least {before} ports, such as {context.now(_RANGE)}.",
         )
+
+
+@rule("warning", _IP_SYSCTL, "kube-apiserver, --service-node-port-range", keys=[_RANGE])
+def node_ports_in_range(context: Context) -> Iterator[Problem]:
+    """A range on a Kubernetes node that newly takes in node ports (30000 to 32767 by default) without their being
+    reserved.
+    """
+    proposed = _range(context)
+    if proposed is None or not context.topology.has_role("kubernetes_node"):
+        return
+    now = integers(context.now(_RANGE)) or (32768, 60999)
+    first, last = _NODE_PORTS
+    overlaps = proposed[0] <= last and proposed[1] >= first
+    if not overlaps or (now[0] <= last and now[-1] >= first):
+        return
+    if any(low <= first and high >= last for low, high in _ports(context.after(_RESERVED))):
+        return
+    held = f"{context.after(_RESERVED)}," if context.after(_RESERVED) else ""
+    yield Problem(
+        (_RANGE,),
+        f"{_RANGE} = {context.proposed[_RANGE]} takes in the node ports of Kubernetes ({first}-{last} by default).",
+        "An outgoing connection can hold the port of a service, and packets that belong to it are then sent to a pod.",
+        f"Set {_RESERVED} = {held}{first}-{last} too, or begin the range at {last + 1}.",
+    )
 
 
 @rule("info", _IP_SYSCTL, "connect(2)", keys=[_RANGE])

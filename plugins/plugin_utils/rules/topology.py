@@ -45,7 +45,9 @@ def hint(context: Context) -> Iterator[Problem]:
     it. No other rule acts on it.
     """
     for sign in context.topology.hints:
-        if sign.field == "vips" or (sign.field == "role" and "nat_gateway" not in sign.value):
+        # A node translates for its own pods.
+        gateway = "nat_gateway" in sign.value and not context.topology.has_role("kubernetes_node")
+        if sign.field == "vips" or (sign.field == "role" and not gateway):
             continue
         declared = context.topology.source(sign.field) == "declared"
         evidence = f" Seen here: {sign.evidence}." if sign.evidence else ""

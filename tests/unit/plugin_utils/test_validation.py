@@ -26,6 +26,8 @@ HOSTS: dict[str, Any] = {
 DECLARED = {
     "kernel-3.10-behind-nat": {"role": ["server"], "front": "nat"},
     "kernel-4.19-l7-proxy-behind-lvs-dr": {"role": ["l7_proxy"], "front": "lvs_dr"},
+    "kernel-5.14-database": {"role": ["database"], "front": "none"},
+    "kernel-6.1-kubernetes-node": {"role": ["kubernetes_node"]},
     "kernel-6.18-nat-gateway": {"role": ["nat_gateway"], "front": "none"},
 }
 EXPECTED = yaml.safe_load((EXAMPLES / "seeds/expected.yml").read_text())
@@ -55,6 +57,8 @@ def test_seed(seed: str, host: str) -> None:
         declared_topology=DECLARED[host],
     )
     assert said(result, "error", "warning") == EXPECTED[seed][host]
+    for finding in result.findings:
+        assert all(text.endswith((".", "?")) for text in (finding.message, finding.reason, finding.fix))
 
 
 def example(name: str, facts: Any, topology: Any = None) -> Validation:
@@ -84,9 +88,26 @@ def test_l7_proxy_is_good_in_a_container_too(front: str) -> None:
     assert said(example("l7_proxy", facts, {"role": ["l7_proxy"], "front": front}), "error", "warning") == {}
 
 
-def test_lvs_dr_real_server_is_a_good_set() -> None:
-    result = example("lvs_dr_real_server", HOSTS["kernel-4.19-l7-proxy-behind-lvs-dr"])
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("l7_proxy", "kernel-4.19-l7-proxy-behind-lvs-dr"),
+        ("lvs_dr_real_server", "kernel-4.19-l7-proxy-behind-lvs-dr"),
+        ("nat_gateway", "kernel-6.18-nat-gateway"),
+        ("database_server", "kernel-5.14-database"),
+        ("kubernetes_node", "kernel-6.1-kubernetes-node"),
+    ],
+)
+def test_a_good_set_on_a_fitting_host(name: str, host: str) -> None:
+    declared = DECLARED[host] if name == "l7_proxy" else None
+    result = example(name, HOSTS[host], declared)
     assert said(result, "error", "warning") == {}
+    assert all(item.why for item in result.plan)
+
+
+def test_a_good_set_on_a_kernel_that_is_too_old() -> None:
+    result = example("nat_gateway", {**HOSTS["kernel-3.10-behind-nat"], "topology": {}})
+    assert said(result, "error", "warning") == {"error": ["connections.conntrack_size_is_fixed"]}
 
 
 def test_nat_timestamps_passes_by_its_waiver_alone() -> None:
@@ -210,9 +231,10 @@ OPTIONAL_FACTS = [
     "sysctl_files",
     "writers",
     "topology",
+    "cpus",
 ]
 FACTS = st.fixed_dictionaries(
-    {"kernel": st.just({"release": "4.9.0"})},
+    {"kernel": st.fixed_dictionaries({"release": st.just("4.9.0")}, optional={"timestamp_offset_per_tuple": ANYTHING})},
     optional=dict.fromkeys(OPTIONAL_FACTS, ANYTHING),
 )
 
