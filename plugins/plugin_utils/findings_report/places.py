@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,20 @@ class Places:
     of_key: Mapping[str, Place]
     whole: Place | None = None
 
-    def of(self, key: str | None) -> Place | None:
-        if key is None:
-            return self.whole
+    def of(self, key: str) -> Place | None:
         place = self.of_key.get(key)
         if place is None:
             # A key that a glob of the set stands for.
             globs = (glob for glob in self.of_key if settings.is_glob(glob) and settings.matches_glob(glob, key))
             place = self.of_key.get(next(globs, ""))
-        return place or self.whole
+        return place
+
+    def of_finding(self, keys: Sequence[str]) -> tuple[tuple[str | None, Place | None], ...]:
+        """Its keys with their places, those that the set has first; the whole set where it has none of them."""
+        found = sorted(((key, self.of(key)) for key in keys), key=lambda item: item[1] is None)
+        if found and found[0][1] is not None:
+            return tuple(found)
+        return tuple((key, self.whole) for key in keys) or ((None, self.whole),)
 
 
 NOWHERE = Places({})

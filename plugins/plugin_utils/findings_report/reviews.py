@@ -51,8 +51,7 @@ class Review:
         }
 
     def _placed(self, finding: RawFinding) -> dict[str, Any]:
-        keys = finding["keys"] or [None]
-        places = (self.places.of(key) for key in keys)
+        places = (place for _key, place in self.places.of_finding(finding["keys"]))
         known = {place: {"file": place.path, "line": place.line} for place in places if place is not None}
         return {**finding, "places": list(known.values())}
 

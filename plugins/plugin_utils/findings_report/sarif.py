@@ -39,7 +39,7 @@ def log(reviews: Iterable[Review], root: Path) -> dict[str, Any]:
         if review.problem is not None:
             problems.append(_notification(review.host, review.problem))
         for finding in (*review.findings, *review.waived):
-            result = _Result(finding, tuple(review.places.of(key) for key in finding["keys"] or [None]))
+            result = _Result(finding, review.places.of_finding(finding["keys"]))
             results.setdefault(result.identity, result).hosts.append(review.host)
     return {
         "$schema": _SCHEMA,
@@ -79,7 +79,7 @@ def _descriptor(name: str, severity: str, documentation: str, references: Iterab
 class _Result:
     """One finding, with the hosts that share it word for word."""
 
-    def __init__(self, finding: RawFinding, places: tuple[Place | None, ...]) -> None:
+    def __init__(self, finding: RawFinding, places: tuple[tuple[str | None, Place | None], ...]) -> None:
         self.finding = finding
         self.places = places
         self.hosts: list[str] = []
@@ -87,7 +87,7 @@ class _Result:
     @property
     def identity(self) -> tuple[Any, ...]:
         said = (self.finding[part] for part in ("rule", "severity", "message", "reason", "fix"))
-        return (*said, tuple(self.finding["keys"]), self.finding.get("waiver"), self.places)
+        return (*said, self.finding.get("waiver"), self.places)
 
     def as_dict(self, index: Mapping[str, int], root: Path) -> dict[str, Any]:
         finding = self.finding
@@ -115,7 +115,7 @@ class _Result:
         return result
 
     def _locations(self, root: Path) -> Iterator[dict[str, Any]]:
-        for key, place in zip(self.finding["keys"] or [None], self.places, strict=True):
+        for key, place in self.places:
             location: dict[str, Any] = {"logicalLocations": [_logical(host, key) for host in self.hosts]}
             if place is not None:
                 location["physicalLocation"] = _physical(place, root)
