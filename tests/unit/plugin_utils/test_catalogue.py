@@ -25,6 +25,8 @@ UNITS = {
     "seconds", "centiseconds", "milliseconds", "microseconds", "nanoseconds",
 }  # fmt: skip
 
+ORIGINS = {"memory", "memory layout", "architecture", "build", "clock", "interface"}
+
 
 def is_range(value: Any) -> bool:
     low, high = value
@@ -45,11 +47,22 @@ SCHEMA = {
         {name: text for name, text in value.items() if name != "range"}, {"last", "first_new"}
     ),
     "sensible": is_range,
+    "unordered": lambda value: isinstance(value, str),
+    "not_below": lambda value: value in ENTRIES,
+    "not_above": lambda value: value in ENTRIES,
+    "stored": lambda value: value in ("jiffies", "milliseconds", "clock_ticks", "boolean"),
     "default": lambda value: isinstance(value, str),
+    "default_before": lambda value: isinstance(value["default"], str | None) and is_span(
+        {name: text for name, text in value.items() if name != "default"}, {"last", "first_new"}
+    ),
+    "default_of": lambda value: all(isinstance(text, str) for text in value.values()),
+    "default_from": lambda value: value in ORIGINS,
+    "needs": lambda value: isinstance(value, str),
     "read_only": lambda value: value is True,
     "kernels": lambda value: is_span(value, {"first", "not_in", "last", "gone_in"}),
     "el": lambda value: set(value) <= {6, 7},
     "netns": lambda value: value in ("always", "never") or is_span(value, {"first", "not_in"}),
+    "visible": lambda value: value in ("always", "never") or is_span(value, {"first", "not_in"}),
     "no_effect": lambda value: is_span(value, {"first"}),
     "vendor": bool,
     "renamed_to": lambda value: value in ENTRIES,
@@ -57,6 +70,7 @@ SCHEMA = {
     "resets": lambda value: all(name in ENTRIES for name in value),
     "summary": lambda value: value.endswith("."),
     "hazards": lambda value: all(text.endswith(".") for text in value),
+    "unsure": lambda value: value.endswith("."),
     "source": lambda value: all(isinstance(text, str) for text in value),
 }  # fmt: skip
 
@@ -88,11 +102,15 @@ def test_entries_agree_with_themselves() -> None:
         assert parameter is not None
         if parameter.value_names:
             assert len(parameter.value_names) == parameter.values, name
-        if parameter.summary:
-            assert parameter.source, name
+        assert parameter.summary, name
+        assert parameter.source, name
+        # One of the two is what a host has without a setting; where neither is known, it is said.
+        if parameter.numeric and not parameter.read_only and not parameter.renamed_to:
+            known = (parameter.default, parameter.default_from, parameter.unsure)
+            assert any(text is not None for text in known), name
         if parameter.default is not None and parameter.numeric:
             numbers = [int(word) for word in parameter.default.split()]
-            low, high = parameter.accepted(kernel("6.18.0"))
+            low, high = parameter.accepted(kernel("6.19.0"))
             assert len(numbers) == parameter.values, name
             assert all(low <= number <= high for number in numbers), name
 
@@ -160,7 +178,7 @@ def test_range_by_version(release: str, accepted: tuple[int, int]) -> None:
     assert parameter.accepted(kernel(release)) == accepted
 
 
-@pytest.mark.parametrize(("release", "most"), [("6.12.0", 2), ("6.14.9", 2), ("6.16.0", 5), ("6.18.0", 5)])
+@pytest.mark.parametrize(("release", "most"), [("6.12.0", 2), ("6.18.44", 2), ("6.19.0", 5)])
 def test_a_range_that_grew(release: str, most: int) -> None:
     parameter = CATALOGUE.find("net.ipv4.tcp_ecn")
     assert parameter is not None
@@ -176,15 +194,30 @@ def test_namespace_by_version(release: str, own: bool) -> None:
     assert parameter.in_namespace(kernel(release)) is own
 
 
-def test_rules_know_their_keys() -> None:
-    """Keys that rules and examples speak of are described, not only listed."""
-    for name in (
-        "net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_timestamps", "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_rfc1337", "net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans",
-        "net.ipv4.ip_local_port_range", "net.ipv4.conf.*.rp_filter", "net.ipv4.conf.*.arp_ignore",
-        "net.ipv4.conf.*.arp_announce", "net.ipv4.ip_forward", "net.core.somaxconn",
-    ):  # fmt: skip
-        assert ENTRIES[name]["summary"]
+@pytest.mark.parametrize(
+    ("key", "release", "default"),
+    [
+        ("net.core.somaxconn", "4.19.0", "128"),
+        ("net.core.somaxconn", "5.4.0", "4096"),
+        ("net.ipv4.tcp_tw_reuse", "4.17.0", "0"),
+        ("net.ipv4.conf.all.accept_source_route", "6.1.0", "0"),
+        ("net.ipv4.conf.eth0.accept_source_route", "6.1.0", "1"),
+        # Between two kernels that were seen.
+        ("net.core.optmem_max", "6.5.0", None),
+        ("net.ipv4.tcp_mem", "6.1.0", None),
+    ],
+)
+def test_default_by_version(key: str, release: str, default: str | None) -> None:
+    parameter = CATALOGUE.find(key)
+    assert parameter is not None
+    assert parameter.default_on(key, kernel(release)) == default
+
+
+def test_what_a_namespace_shows_of_the_machine() -> None:
+    parameter = CATALOGUE.find("net.core.rmem_max")
+    assert parameter is not None
+    assert (parameter.in_namespace(kernel("6.12.0")), parameter.shown_in_namespace(kernel("6.12.0"))) == (False, True)
+    assert parameter.shown_in_namespace(kernel("6.1.0")) is False
 
 
 def test_parsed_once_and_not_before_it_is_needed() -> None:
