@@ -6,7 +6,9 @@ runs.
 
 Both take the first of /etc, /run, /usr/local/lib, /usr/lib (and /lib) that holds a file of a name, go through the names
 in order, and let a later assignment win. A glob sets only what no file names by itself. They differ about
-/etc/sysctl.conf: procps reads it last, systemd-sysctl only where a link in sysctl.d leads to it.
+/etc/sysctl.conf: procps reads it last, systemd-sysctl only where a link in sysctl.d leads to it. They differ about a
+line -KEY without a value too: it keeps globs off the key, and with systemd-sysctl also takes back what was assigned
+before.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ class BootOrder:
         self._globs: dict[str, Assignment | None] = {}
         for file in in_force(files, procps):
             for key, line, value in _assignments(file.text):
+                if procps and value is None and key in self._explicit:
+                    continue
                 table = self._globs if is_glob(key) else self._explicit
                 # Again at the end: where two globs match a key, the later one is written last.
                 table.pop(key, None)

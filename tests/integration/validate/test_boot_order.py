@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import pathlib
 import random
+import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -26,6 +28,12 @@ NAMES = ["10-base.conf", "50-default.conf", "90-nettune.conf", "99-local.conf"]
 PLAIN = ["net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_fin_timeout"]
 REDIRECTS = [f"net.ipv4.conf.{interface}.shared_media" for interface in ("all", "default", "lo")]
 BASELINE = {**dict.fromkeys(PLAIN, "1000"), **dict.fromkeys(REDIRECTS, "1000")}
+
+
+def procps_version() -> tuple[int, ...]:
+    shown = subprocess.run([PROCPS, "--version"], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", shown)
+    return tuple(int(part) for part in found.groups()) if found else (0,)
 
 
 def path_of(key: str) -> str:
@@ -47,7 +55,8 @@ def text(random_: random.Random, globs: bool) -> str:
         else:
             blank = random_.choice(["", " ", "\t "])
             lines.append(f"{random_.choice(['', blank])}{random_.choice(['', '-'])}{key}{blank}={blank}{value}{blank}")
-    return "\n".join(lines) + random_.choice(["", "\n", "\n\n"])
+    ending = "\r\n" if random_.random() < 0.1 else "\n"
+    return ending.join(lines) + random_.choice(["", ending, ending * 2])
 
 
 def tree(random_: random.Random, globs: bool) -> list[SysctlFile]:
@@ -83,7 +92,7 @@ def lay_out(host: Any, files: list[SysctlFile]) -> None:
     assert sorted(seen) == sorted(file.path for file in files if file.path != SYSCTL_CONF)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("program", ["systemd-sysctl", "procps"])
 def test_the_program_agrees(program: str, seed: int, netns: Any) -> None:
     command = {"systemd-sysctl": [SYSTEMD], "procps": [PROCPS, "--system"]}[program]
@@ -92,8 +101,8 @@ def test_the_program_agrees(program: str, seed: int, netns: Any) -> None:
     if pathlib.Path("/lib").resolve() != pathlib.Path("/usr/lib"):
         pytest.skip("/lib is a directory of its own here")
     random_ = random.Random(seed)
-    # procps has no globs up to 4.0 and differs in versions after it.
-    files = tree(random_, globs=program == "systemd-sysctl")
+    # procps has globs from 4.0 on.
+    files = tree(random_, globs=program == "systemd-sysctl" or procps_version() >= (4, 0))
     lay_out(netns, files)
     netns.run(command, check=False)
     order = BootOrder(files, procps=program == "procps")

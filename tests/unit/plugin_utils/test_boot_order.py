@@ -69,6 +69,12 @@ def test_globs_among_themselves_and_exclusions() -> None:
     assert value(first, second, file("/etc/sysctl.d/30-a.conf", f"-{key}\n"), key=key) is None
 
 
+def test_an_exclusion_takes_back_what_was_assigned_but_not_with_procps() -> None:
+    excluding = file("/etc/sysctl.d/99-a.conf", f"-{KEY}\n")
+    assert value(excluding) is None
+    assert value(excluding, procps=True) == "4096"
+
+
 def test_excluded_globs() -> None:
     key = "net.ipv4.conf.eth0.rp_filter"
     first = file("/etc/sysctl.d/10-a.conf", "net.ipv4.conf.*.rp_filter = 1\n")

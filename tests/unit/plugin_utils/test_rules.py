@@ -427,3 +427,102 @@ def test_timestamps_that_are_off_already() -> None:
     example = {"sysctl": {"net.ipv4.tcp_timestamps": 0}, "facts": {"sysctl": {"net.ipv4.tcp_timestamps": "0"}}}
     (finding,) = findings(example, "timewait.timestamps_off")
     assert "= 0 leaves off" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("sysctl", "release", "said"),
+    [
+        ({"net.ipv4.tcp_syn_retries": 6}, "6.1.0", "after 2 min 7 s"),
+        # Four tries more, at a second each.
+        ({"net.ipv4.tcp_syn_retries": 6}, "6.6.0", "after 2 min 11 s"),
+        ({"net.ipv4.tcp_syn_retries": 6, "net.ipv4.tcp_syn_linear_timeouts": 0}, "6.6.0", "after 2 min 7 s"),
+        ({"net.ipv4.tcp_synack_retries": 5}, "6.1.0", "after 1 min 3 s"),
+        ({"net.ipv4.tcp_retries2": 20}, "6.1.0", "after about 25 min 25 s"),
+        ({"net.ipv4.tcp_retries2": 5}, "6.1.0", "after about 12.6 s"),
+        ({"net.ipv4.tcp_keepalive_time": 600}, "6.1.0", "noticed 21 min 15 s after"),
+        ({"net.ipv4.ip_local_port_range": "1024 65535"}, "6.1.0", "1075 new connections a second"),
+        ({"net.ipv4.ip_local_port_range": "32768 60999"}, "6.1.0", "470 new connections a second"),
+    ],
+)
+def test_numbers_become_times_and_rates(sysctl: dict[str, Any], release: str, said: str) -> None:
+    result = validate("web1", {"kernel": {"release": release}}, sysctl=sysctl)
+    assert any(said in finding.message for finding in result.findings), [one.message for one in result.findings]
+
+
+@pytest.mark.parametrize(
+    ("retries", "severity"),
+    [(1, "warning"), (2, "info")],
+)
+def test_a_handshake_of_two_packets(retries: int, severity: str) -> None:
+    (finding,) = findings({"sysctl": {"net.ipv4.tcp_syn_retries": retries}}, "connections.handshake_retries")
+    assert finding.severity == severity
+
+
+def test_low_confidence_turns_no_warning_into_an_error() -> None:
+    example: dict[str, Any] = {
+        "sysctl": {"net.ipv4.tcp_rfc1337": 1},
+        "facts": {"topology": {"clients_behind_nat": {"value": True, "confidence": "low"}}},
+    }
+    (finding,) = findings(example, "timewait.rfc1337_behind_nat")
+    assert finding.severity == "warning"
+    example["facts"]["topology"]["clients_behind_nat"]["confidence"] = "medium"
+    (finding,) = findings(example, "timewait.rfc1337_behind_nat")
+    assert finding.severity == "error"
+
+
+def test_what_follows_a_remark_is_not_part_of_the_number() -> None:
+    example = {"sysctl_conf": "net.ipv4.tcp_timestamps = 0   # saves bytes\n"}
+    assert findings(example, "form.not_a_number")
+    assert findings(example, "timewait.timestamps_off")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/usr/lib/sysctl.d/99-vendor.conf", "a file of a package"),
+        ("/run/sysctl.d/99-vendor.conf", "a file that a program wrote since boot"),
+        ("/etc/sysctl.d/99-site.conf", "/etc/sysctl.d/99-site.conf is read after"),
+    ],
+)
+def test_whose_file_wins(path: str, said: str) -> None:
+    facts = {"sysctl_files": [{"path": path, "text": "\nnet.core.somaxconn = 128\n"}]}
+    (finding,) = findings({"sysctl": {"net.core.somaxconn": 4096}, "facts": facts}, "boot.overridden")
+    assert said in finding.reason
+    assert f"{path}, line 2, then sets 128" in finding.message
+
+
+def test_docker_needs_forwarding() -> None:
+    facts = {"writers": [{"name": "docker", "evidence": "/run/docker.sock"}]}
+    (finding,) = findings({"sysctl": {"net.ipv4.ip_forward": 0}, "facts": facts}, "boot.another_writer")
+    assert finding.severity == "warning"
+    assert "/run/docker.sock" in finding.reason
+
+
+def test_a_key_that_forwarding_undoes() -> None:
+    facts = {"sysctl": {"net.ipv4.ip_forward": "1"}}
+    before = {"net.ipv4.conf.all.accept_redirects": 0, "net.ipv4.ip_forward": 0}
+    (finding,) = findings({"sysctl": before, "facts": facts}, "routing.forwarding_resets")
+    assert finding.severity == "warning"
+    after = dict(reversed(before.items()))
+    (finding,) = findings({"sysctl": after, "facts": facts}, "routing.forwarding_resets")
+    assert finding.severity == "info"
+
+
+def test_fleet_findings_name_hosts_and_waivers_of_theirs_are_left_to_the_fleet() -> None:
+    example = EXAMPLES["fleet.uneven_within_stratum"]["speaks"]
+    (finding,) = findings(example, "fleet.uneven_within_stratum")
+    assert finding.as_dict()["hosts"] == ["web3"]
+    waiver = {"rule": "fleet.uneven_within_stratum", "reason": "They are being replaced"}
+    result = validate("web1", {"kernel": {"release": "6.1.0"}}, {"net.ipv4.tcp_sack": 1}, raw_waivers=[waiver])
+    assert result.findings == ()
+
+
+def test_offsets_of_unknown_kernels_do_not_meet_recycle() -> None:
+    hosts: dict[str, Any] = {
+        "old": {"facts": {"kernel": {"release": "4.9.0"}}, "sysctl": {"net.ipv4.tcp_tw_recycle": 1}},
+        "new": {"facts": {"kernel": {"release": "6.18.44"}}, "sysctl": {"net.core.somaxconn": 4096}},
+    }
+    assert findings({"hosts": hosts}, "fleet.recycle_meets_offsets") == []
+    hosts["new"]["facts"]["kernel"]["timestamp_offset_per_tuple"] = True
+    (finding,) = findings({"hosts": hosts}, "fleet.recycle_meets_offsets")
+    assert finding.as_dict()["hosts"] == ["old"]

@@ -94,3 +94,47 @@ def test_a_gateway_that_is_declared_as_something_else(declared: list[str], contr
     seen = {"role": [{"value": "nat_gateway", "evidence": []}, {"value": "server", "evidence": []}]}
     assert bool(resolve({"role": declared}, seen).contradictions) is contradicted
     assert not resolve({"role": declared}, {"role": [{"value": "client"}]}).contradictions
+
+
+LVS = {
+    "value": "lvs_dr",
+    "confidence": "low",
+    "evidence": [{"fact": "192.0.2.100/32 on lo", "seen_at": "address list"}],
+}
+CROWD = {"value": True, "confidence": "low", "evidence": [{"fact": "50 connections from 203.0.113.7"}]}
+
+
+@pytest.mark.parametrize(
+    ("declared", "detected"),
+    [
+        ({}, {"front": LVS, "clients_behind_nat": CROWD}),
+        ({"front": "none", "clients_behind_nat": False}, {"front": LVS, "clients_behind_nat": CROWD}),
+        ({"role": ["server"]}, {"role": [{"value": "nat_gateway", "confidence": "low"}]}),
+    ],
+)
+def test_a_weak_sign_is_shown_and_never_acted_on(declared: Any, detected: Any) -> None:
+    picture, without = resolve(declared, detected), resolve(declared, {})
+    assert picture.hints
+    assert (picture.front, picture.roles, picture.clients_behind_nat, picture.vips, picture.contradictions) == (
+        without.front,
+        without.roles,
+        without.clients_behind_nat,
+        without.vips,
+        without.contradictions,
+    )
+
+
+def test_a_weak_sign_that_agrees_is_no_hint() -> None:
+    assert (
+        resolve({"front": "lvs_dr", "clients_behind_nat": True}, {"front": LVS, "clients_behind_nat": CROWD}).hints
+        == ()
+    )
+
+
+def test_a_sign_that_is_used_says_what_was_seen() -> None:
+    strong = {**LVS, "confidence": "medium"}
+    picture = resolve({}, {"front": strong, "role": [{"value": "l7_proxy", "confidence": "low"}]})
+    assert picture.front == "lvs_dr"
+    assert picture.roles == ()
+    assert picture.source("front") == "detected: 192.0.2.100/32 on lo (address list)"
+    assert "192.0.2.100/32 on lo" in picture.describe()

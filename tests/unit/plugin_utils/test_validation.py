@@ -15,7 +15,12 @@ import pytest
 import yaml
 from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import UnusableFacts
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import SEVERITIES, UnusableRequest
-from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import Validation, review, validate
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import (
+    Validation,
+    review,
+    review_fleet,
+    validate,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -278,3 +283,15 @@ def test_any_option_is_understood_or_refused(
     for name, value in given_options.items():
         with contextlib.suppress(UnusableRequest):
             check(validate("a", MODERN, sysctl={"net.core.somaxconn": 1}, **{name: value}))
+
+
+@settings(max_examples=200, deadline=None)
+@given(one=FACTS, other=FACTS, topology=st.sampled_from(list(DECLARED.values())), seed=st.sampled_from(list(EXPECTED)))
+def test_any_fleet_is_reviewed(one: Any, other: Any, topology: Any, seed: str) -> None:
+    text = (EXAMPLES / "seeds" / seed).read_text()
+    hosts = {
+        "a": {"facts": one, "sysctl_conf": text, "topology": topology},
+        "b": {"facts": other, "sysctl_conf": text, "topology": topology, "strata": ["x"]},
+        "c": {"facts": other, "sysctl": {"net.ipv4.tcp_tw_reuse": 1}},
+    }
+    json.dumps([finding.as_dict() for finding in review_fleet(hosts)])
