@@ -77,7 +77,7 @@ def binomial(rng, number, probability):
         else:
             count += median
             number, probability = number - median, (probability - value) / (1 - value)
-    return count + sum(rng.random() < probability for _ in range(number))
+    return count + sum(rng.random() < probability for _event in range(number))
 
 
 def series(rng, scenario, hosts, rise, day):
@@ -85,7 +85,7 @@ def series(rng, scenario, hosts, rise, day):
     base = BASE.get(scenario, BASE_ELSEWHERE) / 1000
     traits = [(base, OPENS)] * hosts
     if scenario.startswith("unequal"):
-        traits = [(base * math.exp(rng.gauss(0, 1.2)), OPENS * math.exp(rng.gauss(0, 0.8))) for _ in range(hosts)]
+        traits = [(base * math.exp(rng.gauss(0, 1.2)), OPENS * math.exp(rng.gauss(0, 0.8))) for _host in range(hosts)]
     traffic = sum(opens for _rate, opens in traits)
     rate = sum(rate * opens for rate, opens in traits) / traffic
     shift = rng.uniform(-0.1, 0.1)
@@ -102,7 +102,7 @@ def series(rng, scenario, hosts, rise, day):
         elif scenario == "clustered":
             events, bursts = clustered(rng, bursts + poisson(rng, mean / 4))
         elif scenario == "rare bursts":
-            events = sum(poisson(rng, 20) for _ in range(poisson(rng, mean / 20)))
+            events = sum(poisson(rng, 20) for _burst in range(poisson(rng, mean / 20)))
         else:
             events = poisson(rng, mean)
         rows.append((events, opens))
@@ -112,7 +112,7 @@ def series(rng, scenario, hosts, rise, day):
 def clustered(rng, bursts):
     """(events, bursts that go on in the next poll): each event may end it, or move it to the next."""
     events = lasting = 0
-    for _ in range(bursts):
+    for _burst in range(bursts):
         while True:
             events += 1
             fate = rng.random()

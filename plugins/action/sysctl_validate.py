@@ -9,7 +9,13 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import UnusableRequest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import catalogue
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import rules
 from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import FAIL_ON, review, validate
+
+# Now, in the process that forks the workers: each of them would read these anew.
+catalogue()
+rules()
 
 _ARGUMENTS = ("sysctl", "sysctl_conf", "facts", "topology", "waivers", "reasons", "file", "fail_on")
 

@@ -145,7 +145,8 @@ class RateTest:
             }
             for name, pair in groups
         }
-        figures.update(
+        return dict(
+            figures,
             polls=state["polls"],
             exceeded_at=state["exceeded_at"],
             dispersion=self.dispersion,
@@ -158,7 +159,6 @@ class RateTest:
             log_evidence=self._log_evidence(),
             log_limit=self.log_limit,
         )
-        return figures
 
     def no_worse(self, beta=0.05, ratio=None, per_1000=None):
         """Whether it is shown, not only not disproved, that the rise is tolerable: by its rate, or by its ratio.

@@ -15,7 +15,7 @@ import time
 
 from . import _guard_process
 from ._counters import now, sample
-from ._evidence import exceeds, increments, opens, per_thousand, timestamp_rejects
+from ._host_evidence import HostEvidence
 from ._state import Busy, State, StateError, try_flock
 from ._trial import PENDING, Trials
 
@@ -31,9 +31,7 @@ class Guard:
         self.trials = trials
         self.trial_id = trial_id
         self.record = None  # The journal as last read; what is needed to put everything back, should it get lost.
-        self.baseline = []  # Samples before the first write.
-        self.first = None  # The sample that the trial is measured from.
-        self.last = None
+        self.evidence = None  # Judges the samples; made with the first one.
         self.stopped = False  # Told to stop: nobody would watch, so the trial ends.
         self._seen = None
 
@@ -42,17 +40,20 @@ class Guard:
         try:
             if not self._read():
                 return False
-            self.last = sample()
-            self._store()
+            seen = dict(sample(), phase=self.record["phase"])
+            self._store(seen)
+            self._observe(seen)
             return not self._act()
         except Busy:
             return True  # Somebody is confirming or rolling back right now: look again.
         except (StateError, OSError):
             return True  # No room for the journal, say. Nothing is decided by that: look again.
 
-    def resume(self):
-        """Goes on where a guard that died left off: the time before the trial is in its samples."""
-        self.baseline = [entry for entry in read_samples(self.trials.state) if entry["phase"] == "armed"]
+    def resume(self, record):
+        """Goes on where a guard that died left off: what it saw is in its samples."""
+        self.record = record
+        for seen in read_samples(self.trials.state):
+            self._observe(seen)
 
     def _read(self):
         """Whether the trial still goes on. A journal that was lost or damaged is no end of it."""
@@ -79,73 +80,43 @@ class Guard:
             self.trials.revert(self.record, "its journal was lost or damaged")
         return False
 
+    def _observe(self, seen):
+        if self.evidence is None:
+            # The record of an undo has no guard to configure: nothing is judged then.
+            self.evidence = HostEvidence(self.record.get("guard") or {"enabled": False})
+        self.evidence.add(seen)
+
     def _act(self):
         """Whether the trial is over now."""
-        phase = self.record["phase"]
-        if phase == "armed":
-            self.baseline.append(self.last)
-        elif self.first is None:
-            # The last one before the writing: what happens during the write counts.
-            self.first = self.baseline[-1] if self.baseline else self.last
-        if phase != "on_trial":
+        if self.record["phase"] != "on_trial":
             # A phase that lasts only as long as its owner holds the lock. Where the lock is free, the owner died.
             with self.trials.state.locked(wait_seconds=0):
                 return self.trials.recover() is not None
         self.trials.note_drift(self.record)
-        reason = self._judge()
+        reason = self.evidence.against
         if reason:
-            return self._roll_back(reason, by_evidence=True)
+            return self._roll_back(reason, self.evidence.figures())
         if self.stopped:
-            return self._roll_back("its guard was told to stop", by_evidence=False)
+            return self._roll_back("its guard was told to stop")
         if now() >= self.record["deadline"]:
-            return self._roll_back("nobody confirmed it in time", by_evidence=False)
+            return self._roll_back("nobody confirmed it in time")
         return False
 
-    def _judge(self):
-        """The evidence against the set, as a sentence; None where there is none."""
-        limits = self.record["guard"]
-        rise = increments(self.first, self.last) if limits["enabled"] else None
-        if rise is None:
-            return None
-        for name, most in sorted(limits["max_rise"].items()):
-            if rise.get(name, 0) > most:
-                return "%s rose by %d (limit %d)" % (name, rise[name], most)
-        before = (increments(self.baseline[0], self.baseline[-1]) if self.baseline else None) or {}
-        rejects, exposure = timestamp_rejects(rise), opens(rise)
-        was_rejects, was_exposure = timestamp_rejects(before), opens(before)
-        if not exceeds(
-            rejects,
-            exposure,
-            was_rejects,
-            was_exposure,
-            limits["min_events"],
-            limits["max_per_1000"],
-            limits["max_ratio"],
-        ):
-            return None
-        return "%d timestamp rejects in %d new connections (%.0f per 1,000; before the trial %.0f; limit %.0f)" % (
-            rejects,
-            exposure,
-            per_thousand(rejects, exposure),
-            per_thousand(was_rejects, was_exposure),
-            limits["max_per_1000"],
-        )
-
-    def _roll_back(self, reason, by_evidence):
+    def _roll_back(self, reason, figures=None):
         with self.trials.state.locked(wait_seconds=0.5):
             record = self.trials.pending()
             if record is None or record["id"] != self.trial_id:
                 return True
             if record["phase"] != "on_trial":
                 return False
-            self.trials.revert(record, reason, by_evidence)
+            self.trials.revert(record, reason, by_evidence=figures is not None, figures=figures)
             return True
 
-    def _store(self):
+    def _store(self, seen):
         path = self.trials.state.path(_guard_process.SAMPLES)
         with contextlib.suppress(OSError):
             with open(path, "a") as stream:
-                stream.write(json.dumps(dict(self.last, phase=self.record["phase"]), sort_keys=True) + "\n")
+                stream.write(json.dumps(seen, sort_keys=True) + "\n")
                 size = stream.tell()
             if size > _SAMPLES_BYTES:
                 with open(path) as stream:
@@ -174,13 +145,15 @@ def main(arguments):
 
 def supervise(state, trial_id):
     """Where no systemd restarts a guard that was killed, this does."""
-    while True:
+    # Without the folder nothing is on trial any more: the last guard was killed while everything was removed.
+    while state.exists():
         guard = os.fork()
         if guard == 0:
             return watch(state, trial_id)
         if os.waitpid(guard, 0)[1] == 0:
             return 0
         time.sleep(_RESTART_SECONDS)
+    return 0
 
 
 def watch(state, trial_id):
@@ -197,7 +170,7 @@ def watch(state, trial_id):
     if record["phase"] == "armed":
         state.remove(_guard_process.SAMPLES)
     else:
-        guard.resume()
+        guard.resume(record)
     baseline_seconds = record["guard"]["baseline_seconds"] if record["phase"] == "armed" else 0
     report = {"trial_id": trial_id, "pid": os.getpid(), "watching": False}
     state.write(_guard_process.READY, report)

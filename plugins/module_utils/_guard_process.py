@@ -18,7 +18,7 @@ import sys
 import time
 import zipfile
 
-from ._state import remove, temporary_of, try_flock, write_atomically
+from ._state import StateError, remove, temporary_of, try_flock, write_atomically
 
 ARCHIVE = "guard.pyz"
 LOCK = "guard.lock"
@@ -32,6 +32,7 @@ MODULES = (
     "_evidence",
     "_guard",
     "_guard_process",
+    "_host_evidence",
     "_live",
     "_log",
     "_procfs",
@@ -72,7 +73,7 @@ def start(state, trial_id, baseline_seconds=0):
             )
     give_up = time.monotonic() + _START_SECONDS + baseline_seconds
     while time.monotonic() < give_up:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(StateError):
             report = state.read(READY) or {}
             if report.get("trial_id") == trial_id and report["watching"] and alive(state):
                 return
@@ -93,7 +94,9 @@ def dismiss(state):
     """The trial is over: wakes the guard, which then finds no trial, and waits until it and its files have gone."""
     give_up = time.monotonic() + _LEAVE_SECONDS
     while alive(state) and time.monotonic() < give_up:
-        pid = (state.read(READY) or {}).get("pid")
+        pid = None
+        with contextlib.suppress(StateError):  # Damaged: the guard finds by itself that the trial is over.
+            pid = (state.read(READY) or {}).get("pid")
         if pid == os.getpid():
             return  # The guard itself ended the trial; it leaves by itself.
         if pid:

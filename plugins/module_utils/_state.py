@@ -12,6 +12,8 @@ import shutil
 import stat
 import time
 
+from ._log import log
+
 FOLDER = "/var/lib/nettune"
 
 
@@ -141,6 +143,15 @@ class State:
                 "%s is damaged (%s): compare the host with its files in /etc/sysctl.d, then move the file away"
                 % (self.path(name), problem)
             ) from None
+
+    def read_or_set_aside(self, name, default):
+        """What no values depend on: where it is damaged, it is kept for people to look at, and begun anew."""
+        try:
+            return self.read(name, default)
+        except StateError as problem:
+            log(str(problem))
+            os.rename(self.path(name), self.path(name + ".damaged"))
+            return default
 
     def write(self, name, document):
         try:

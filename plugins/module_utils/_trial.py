@@ -58,7 +58,7 @@ class Trials:
 
     def history(self):
         """Outcomes, newest first."""
-        return self.state.read(HISTORY, []) if self.state.exists() else []
+        return self.state.read_or_set_aside(HISTORY, []) if self.state.exists() else []
 
     def originals(self):
         """{key: value before nettune first touched it}."""
@@ -87,8 +87,12 @@ class Trials:
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
         last = self.last_confirmed(path)
         originals = self.originals()
+        # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
+        asked = values_of(last["set"]) if last else {}
         dropped = {
-            key: originals[key] for key in (last["values"] if last else {}) if key not in values and key in originals
+            key: originals[key]
+            for key, now_is in asked.items()
+            if key not in values and key in originals and now_is is not None
         }
         return dict(list(dropped.items()) + list(values.items()))
 
@@ -100,7 +104,7 @@ class Trials:
         applied = record.get("applied", {})
         found = values_of(applied)
         changed = sorted(key for key, expected in applied.items() if found[key] != expected)
-        seen = (self.state.read(DRIFT, {}) if self.state.exists() else {}) if changed else {}
+        seen = self.state.read_or_set_aside(DRIFT, {}) if changed and self.state.exists() else {}
         return [
             {
                 "key": key,
@@ -222,6 +226,9 @@ class Trials:
                     "not confirmed, because something else wrote meanwhile: %s"
                     % "; ".join("%(key)s is %(found)r, the trial gave it %(expected)r" % entry for entry in drift)
                 )
+            # Damage to these is to be found before the point of no return.
+            self.confirmed()
+            self._originals()
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
@@ -309,8 +316,11 @@ class Trials:
 
     # How -------------------------------------------------------------------------------------------------------------
 
-    def revert(self, record, reason, by_evidence=False):
+    def revert(self, record, reason, by_evidence=False, figures=None):
         """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
+        if record["phase"] in ("armed", "writing"):
+            # It did not come so far as to note them.
+            record["side_effects"] = side_effects(record["tree"], record["applied"])
         record.update(phase="restoring", reason=reason)
         # A full disk must not keep the old values away; whoever looks next then finds them restored already.
         with contextlib.suppress(StateError):
@@ -319,7 +329,7 @@ class Trials:
         after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
         foreign = [dict(entry, since=since.get(entry["key"])) for entry in restore(before, after)]
-        return self._end(record, "rolled_back", reason, by_evidence, foreign)
+        return self._end(record, "rolled_back", reason, by_evidence, foreign, figures)
 
     def _begin_undo(self, record, reason):
         record = dict(record, phase="undoing", boot_id=boot_id())
@@ -327,18 +337,22 @@ class Trials:
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
         with contextlib.suppress(_guard_process.GuardError):
             _guard_process.start(self.state, record["id"])
+        try:
+            _restore_file(record)
+        except OSError as problem:
+            self.state.remove(PENDING)
+            _guard_process.dismiss(self.state)
+            raise TrialError(
+                "%s cannot be put back: %s. Nothing was undone" % (record["path"], problem.strerror)
+            ) from None
         return self._undo(record, reason)
 
     def _undo(self, record, reason):
+        # The file first: where that is not possible, nothing is undone.
+        foreign = _restore_file(record)
         before = {key: pair["before"] for key, pair in record["values"].items()}
         after = {key: pair["after"] for key, pair in record["values"].items()}
-        foreign = restore(before, after)
-        if _sysctl_file.holds(record["path"], record["content"]):
-            _sysctl_file.restore(record["path"], record["file"])
-        elif _sysctl_file.snapshot(record["path"]) != record["file"]:
-            foreign.append(
-                {"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}
-            )
+        foreign += restore(before, after)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
         self.state.write(CONFIRMED, stack)
         keys = {key for entry in stack for key in entry["values"]}
@@ -365,7 +379,7 @@ class Trials:
         self.state.write(ORIGINALS, originals)
         return self._end(record, "confirmed", "confirmed")
 
-    def _end(self, record, state, reason, by_evidence=False, foreign=()):
+    def _end(self, record, state, reason, by_evidence=False, foreign=(), figures=None):
         outcome = {
             "id": record["id"],
             "rollout_id": record["rollout_id"],
@@ -374,6 +388,7 @@ class Trials:
             "state": state,
             "reason": reason,
             "by_evidence": by_evidence,
+            "figures": figures,
             "ended": time.time(),
             "drift": list(foreign),
         }
@@ -400,6 +415,15 @@ class Trials:
                 % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
             )
         return latest
+
+
+def _restore_file(record):
+    """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
+    if _sysctl_file.holds(record["path"], record["content"]):
+        _sysctl_file.restore(record["path"], record["file"])
+    elif _sysctl_file.snapshot(record["path"]) != record["file"]:
+        return [{"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}]
+    return []
 
 
 def _listed(values):

@@ -19,6 +19,7 @@ _GUARD_LIMITS = {
     "min_events": (1, 10**9),
     "max_per_1000": (0, 10**6),
     "max_ratio": (1, 10**6),
+    "alpha": (1e-12, 0.5),
 }
 
 
@@ -160,7 +161,7 @@ def _remove(trials, arguments, check_mode):
 def _check_limits(arguments, limits):
     for name, (low, high) in sorted(limits.items()):
         if not low <= arguments[name] <= high:
-            raise TrialError("%s must be between %d and %d, not %s" % (name, low, high, arguments[name]))
+            raise TrialError("%s must be between %g and %g, not %s" % (name, low, high, arguments[name]))
 
 
 def _check_counters(limits):

@@ -82,7 +82,13 @@ options:
       max_ratio:
         description: How many times the rate of the time before is tolerated.
         type: float
-        default: 3.0
+        default: 1.5
+      alpha:
+        description:
+          - The probability with which the guard may roll back a set although the rate has not risen above
+            O(guard.max_ratio) times that before, however often it looks.
+        type: float
+        default: 0.01
       max_rise:
         description:
           - Absolute limits, for any watched counter by its name, such as C(TcpExt.ListenDrops),
@@ -210,7 +216,8 @@ def main():
         "baseline_seconds": {"type": "int", "default": 5},
         "min_events": {"type": "int", "default": 10},
         "max_per_1000": {"type": "float", "default": 5.0},
-        "max_ratio": {"type": "float", "default": 3.0},
+        "max_ratio": {"type": "float", "default": 1.5},
+        "alpha": {"type": "float", "default": 0.01},
         "max_rise": {"type": "dict", "default": {}},
     }
     module = open_module(

@@ -1,107 +1,40 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A throw-away host with systemd as PID 1, that can be rebooted.
-
-A podman container without network over a folder that debootstrap made once (.cache/images, named by the hash of its
-recipe). /proc/sys is read-only in it, except for the sysctls of its own network namespace. All that podman keeps is in
-a folder of its own under .cache/podman.
-
-What cleans up is a shell that waits for the end of a pipe that only the test process holds: however that one ends, the
-container and its folder are removed.
-"""
+"""The host with systemd of tests/support/systemd_host.py, and what these tests ask of it."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ansible
 import pytest
+import systemd_host
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-RECIPE = ROOT / "tests" / "images" / "systemd"
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"
 PYTHONPATH = "/opt/controller"
 PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1"}
 UNIT = "nettune-guard.service"
 
-PODMAN_CONFIGURATION = """
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "none"
-lock_type = "file"
-tmp_dir = "{folder}/tmp"
-[network]
-network_config_dir = "{folder}/cni"
-"""
-# Of a container that was killed, runc cannot remove the cgroups that systemd made, and then forgets nothing of it.
-FORGET = """
-id=$("$@" inspect --format '{{.Id}}' host) || exit 0
-"$@" stop --time 0 host
-find /sys/fs/cgroup -depth -type d -path "*libpod*$id*" -exec rmdir {} +
-rm -rf "$FOLDER/runc/$id"
-"""
-CLEANER = f"""
-trap '' HUP INT TERM
-cat >/dev/null
-( {FORGET} )
-"$@" rm --force --time 0 host
-# podman's own cleaning up, which conmon starts, may still write there.
-for _ in 1 2 3 4 5 6 7 8 9; do
-    rm -rf --one-file-system "$FOLDER"
-    sleep 0.2
-    [ -e "$FOLDER" ] || break
-done
-"""
-
 
 class Host:
     """A running container; sees the host as a person would: units, /proc/sys, files, processes."""
 
-    def __init__(self, podman: Sequence[str], env: dict[str, str]) -> None:
-        self._podman = podman
-        self._env = env
-        self.pid = 0
-
-    def podman(self, *args: str) -> str:
-        done = subprocess.run(
-            [*self._podman, *args],
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"podman {args[0]}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
+    def __init__(self, container: systemd_host.Container) -> None:
+        self._container = container
+        self.pid = container.pid
 
     def reboot(self) -> None:
-        """As after a loss of power: nobody is asked to stop first. A new boot: new network namespace, empty /run."""
-        subprocess.run(
-            ["sh", "-c", FORGET, "forget", *self._podman], env=self._env, capture_output=True, check=False, timeout=60
-        )
-        self.podman("start", "host")
-        self.wait_until_booted()
-
-    def wait_until_booted(self) -> None:
-        self.pid = int(self.podman("inspect", "--format", "{{.State.Pid}}", "host"))
-        # The manager's socket comes first; is-system-running --wait needs it.
-        self.wait_for(["test", "-S", "/run/systemd/private"], seconds=20)
-        self.wait_for(["sh", "-c", "test $(systemctl is-system-running) = running"], seconds=30)
+        self._container.reboot()
+        self.pid = self._container.pid
 
     def run(self, args: Sequence[str], check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(self._command(args), input=input, capture_output=True, text=True, check=False, timeout=60)
@@ -115,9 +48,9 @@ class Host:
 
     def log_in(self, script: str) -> subprocess.Popen[str]:
         """A login session that lasts as long as the script. It must begin in the container's cgroup."""
-        command = [*self._podman, "exec", "host", "env", *_ENVIRONMENT, "runuser", "--login", "root"]
-        command += ["--whitelist-environment=PYTHONPATH", "--command", script]
-        return subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, text=True)
+        command = [*self._container.command, "exec", systemd_host.NAME, "env", *_ENVIRONMENT]
+        command += ["runuser", "--login", "root", "--whitelist-environment=PYTHONPATH", "--command", script]
+        return subprocess.Popen(command, env=self._container.env, stdin=subprocess.DEVNULL, text=True)
 
     def _command(self, args: Sequence[str]) -> list[str]:
         return ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *_ENVIRONMENT, *args]
@@ -213,66 +146,23 @@ def image() -> pathlib.Path:
     """The root folder, made once for each state of its recipe."""
     if os.geteuid() != 0:
         pytest.skip("needs root: it runs containers with systemd")
-    missing = [name for name in ("podman", "runc", "debootstrap") if not shutil.which(name)]
+    missing = systemd_host.missing_programs()
     if missing:
         pytest.skip(f"needs {', '.join(missing)} to run a host with systemd: install the Debian package of that name")
-    folder = ROOT / ".cache" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "systemd-" + hashlib.sha256(RECIPE.read_bytes()).hexdigest()[:12]
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / name).exists():
-            unfinished = folder / "unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            with open(folder / "log", "w") as log:
-                done = subprocess.run(
-                    [RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, check=False, stderr=subprocess.STDOUT
-                )
-            if done.returncode:
-                pytest.fail(f"the image could not be made: see {folder / 'log'}", pytrace=False)
-            unfinished.rename(folder / name)
-    return folder / name
+    try:
+        return systemd_host.make_image()
+    except systemd_host.ImageError as problem:
+        pytest.fail(str(problem), pytrace=False)
 
 
 @contextlib.contextmanager
 def new_host(image: pathlib.Path) -> Iterator[Host]:
-    parent = ROOT / ".cache" / "podman"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=parent)
-    configuration = pathlib.Path(folder, "containers.conf")
-    configuration.write_text(PODMAN_CONFIGURATION.format(folder=folder))
-    podman = ["podman", f"--root={folder}/root", f"--runroot={folder}/run", f"--runtime-flag=root={folder}/runc"]
-    podman += ["--storage-driver=overlay", "--storage-opt=overlay.skip_mount_home=true"]
-    env = {**os.environ, "CONTAINERS_CONF": str(configuration), "FOLDER": folder}
-    cleaner = subprocess.Popen(
-        ["sh", "-c", CLEANER, "cleaner", *podman],
-        env=env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    host = Host(podman, env)
-    try:
-        host.podman(
-            *["run", "--detach", "--name=host", "--hostname=nettune-test", "--network=none", "--systemd=always"],
-            # Of what podman takes away, systemd needs mounts, and the tests the network.
-            *[
-                "--cap-add=SYS_ADMIN,NET_ADMIN",
-                "--security-opt=seccomp=unconfined",
-                "--security-opt=apparmor=unconfined",
-            ],
-            *["--cgroupns=private", "--ulimit=nofile=1024:1024", "--ulimit=nproc=32768:32768"],
-            f"--volume={pathlib.Path(ansible.__file__).parent}:{PYTHONPATH}/ansible:ro",
-            f"--volume={ROOT}/plugins:{PYTHONPATH}/ansible_collections/nettune/kernel/plugins:ro",
-            *["--rootfs", f"{image}:O", "/sbin/boot"],
-        )
-        host.wait_until_booted()
-        yield host
-    finally:
-        assert cleaner.stdin
-        cleaner.stdin.close()
-        cleaner.wait(timeout=30)
+    controller = [
+        f"{pathlib.Path(ansible.__file__).parent}:{PYTHONPATH}/ansible:ro",
+        f"{systemd_host.ROOT}/plugins:{PYTHONPATH}/ansible_collections/nettune/kernel/plugins:ro",
+    ]
+    with systemd_host.new_container(image, controller) as container:
+        yield Host(container)
 
 
 @pytest.fixture

@@ -54,9 +54,9 @@ def check_next_run(host: Any) -> None:
         ("writing", [], "started", "_sysctl_file.write", "after", "old"),
         ("confirming", ["started"], "confirmed", "_sysctl_file.write", "before", "old"),
         ("confirming", ["started"], "confirmed", "_sysctl_file.write", "after", "new"),
-        ("restoring", ["started"], "rolled_back", "_trial._restore", "before", "old"),
-        ("restoring", ["started"], "rolled_back", "_trial._restore", "after", "old"),
-        ("undoing", ["started", "confirmed"], "rolled_back", "_trial._restore", "before", "old"),
+        ("restoring", ["started"], "rolled_back", "_trial.restore", "before", "old"),
+        ("restoring", ["started"], "rolled_back", "_trial.restore", "after", "old"),
+        ("undoing", ["started", "confirmed"], "rolled_back", "_trial.restore", "before", "old"),
         ("undoing", ["started", "confirmed"], "rolled_back", "_sysctl_file.restore", "after", "old"),
     ],
 )

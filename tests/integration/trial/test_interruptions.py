@@ -66,7 +66,8 @@ START = {
         "baseline_seconds": 0,
         "min_events": 10,
         "max_per_1000": 5.0,
-        "max_ratio": 3.0,
+        "max_ratio": 1.5,
+        "alpha": 0.01,
         "max_rise": {},
     },
 }
