@@ -12,6 +12,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import v
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import (
     addressed,
     global_ipv6,
+    key_of,
     proposed_for,
     scope_of,
 )
@@ -42,20 +43,23 @@ def syncookies_off(context: Context) -> Iterator[Problem]:
         )
 
 
-@rule("warning", _IP_SYSCTL, "RFC 5095", keys=["*.accept_source_route"])
+@rule("warning", _IP_SYSCTL, "RFC 7126, section 4.3", keys=["*.accept_source_route"])
 def source_routing(context: Context) -> Iterator[Problem]:
-    """accept_source_route above 0: senders choose the way of a packet, past filters."""
-    for key in proposed_for(context, "accept_source_route", ("ipv4", "ipv6")):
-        number = context.number(key)
-        if number is None or number <= 0:
+    """accept_source_route = 1 for IPv4: senders choose the way of a packet, past filters.
+
+    It acts where conf.all and the interface both have it. The kernel gives 1 to interfaces and 0 to conf.all, so that
+    one of them alone is harmless.
+    """
+    everywhere = context.number_after(key_of("all", "accept_source_route"))
+    for key in proposed_for(context, "accept_source_route"):
+        if context.number(key) in (None, 0) or everywhere in (None, 0):
             continue
-        both = ".ipv4." in key and scope_of(key) != "default"
         yield Problem(
             (key,),
-            f"{key} = {number} lets a sender prescribe the route of its packets.",
-            "That is a way around filters and into networks that are not routed to it."
-            + (" It acts where conf.all and conf.<interface> both have it." if both else ""),
-            f"Write {key} = 0 instead.",
+            f"{key} = {context.proposed[key]} lets a sender prescribe the route of its packets.",
+            "That is a way around filters and into networks that are not routed to it. It acts where conf.all and "
+            "conf.<interface> both have it.",
+            f"Write {key_of('all', 'accept_source_route')} = 0 instead, which is enough for all interfaces.",
         )
 
 
@@ -184,6 +188,8 @@ def challenge_ack_limit(context: Context) -> Iterator[Problem]:
     """tcp_challenge_ack_limit raised against the side channel of 2016, which newer kernels do not have."""
     number = context.number(_CHALLENGE)
     if number is None or number <= 1000 or context.facts.kernel.version < version("4.7"):
+        return
+    if context.now(_CHALLENGE) == context.proposed[_CHALLENGE]:
         return
     yield Problem(
         (_CHALLENGE,),
