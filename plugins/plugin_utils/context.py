@@ -45,8 +45,10 @@ class Context:
     @functools.cached_property
     def proposed(self) -> Mapping[str, str]:
         """Canonical key -> text, without globs that match nothing known and without what is tolerated to be missing."""
-        proposed = self.given.proposed.items()
-        return {key: value for key, value in proposed if not is_glob(key) and key not in self.tolerated}
+        proposed = self.given.proposed
+        left_out = [key for key in proposed if is_glob(key) or key in self.tolerated]
+        # One dictionary for all hosts of a set, where nothing is left out.
+        return {key: value for key, value in proposed.items() if key not in left_out} if left_out else proposed
 
     @functools.cached_property
     def tolerated(self) -> frozenset[str]:

@@ -73,6 +73,7 @@ class SysctlSet:
         return {key: settings for key, settings in by_key.items() if len(settings) > 1}
 
 
+@functools.lru_cache(maxsize=16384)
 def is_glob(key: str) -> bool:
     return _GLOB.search(key) is not None
 

@@ -140,8 +140,10 @@ def examine(
     )
 
 
-def review_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> list[fleet.FleetFinding]:
-    """Findings about hosts that do not fit each other.
+def review_fleet(
+    hosts: Mapping[str, Mapping[str, Any]], raw_waivers: object = None, today: datetime.date | None = None
+) -> list[fleet.FleetFinding]:
+    """Findings about hosts that do not fit each other, without those that a waiver covers for all their hosts.
 
     hosts: name -> facts, and where given sysctl or sysctl_conf, topology, reasons, strata (a list of what the rollout
     stratifies by). Raises UnusableRequest as validate() does.
@@ -157,7 +159,13 @@ def review_fleet(hosts: Mapping[str, Mapping[str, Any]]) -> list[fleet.FleetFind
             given.get("reasons"),
         )
         members.append(fleet.member(context, given.get("strata") or ()))
-    return fleet.review_fleet(members)
+    day = today or datetime.date.today()
+    valid = [waiver for waiver in waivers.read(raw_waivers, waivable()) if not waiver.expired(day)]
+    return [
+        finding
+        for finding in fleet.review_fleet(members)
+        if not any(waiver.covers(finding) and all(map(waiver.concerns, finding.hosts)) for waiver in valid)
+    ]
 
 
 def _file(given: object) -> str:

@@ -93,6 +93,29 @@ def conflict(context: Context) -> Iterator[Problem]:
     )
 
 
+# Two names of one number.
+_ALIASES = (
+    ("net.nf_conntrack_max", "net.netfilter.nf_conntrack_max"),
+    ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"),
+)
+
+
+@rule("error", "proc_sys(5)", keys=[alias for alias, _key in _ALIASES])
+def conflicting_names(context: Context) -> Iterator[Problem]:
+    """Different values for two names of one and the same number, such as net.nf_conntrack_max and
+    net.netfilter.nf_conntrack_max.
+    """
+    for one, other in _ALIASES:
+        if context.sets(one) and context.sets(other) and context.number(one) != context.number(other):
+            yield Problem(
+                (one, other),
+                f"{one} = {context.proposed[one]:.80} and {other} = {context.proposed[other]:.80} are two names of one "
+                "number.",
+                "The one that is written last wins, by the accident of order.",
+                f"Keep {other} and leave the other line out.",
+            )
+
+
 @rule("warning", "sysctl.d(5)")
 def duplicate(context: Context) -> Iterator[Problem]:
     """One key twice with the same value, perhaps in its two spellings a.b and a/b."""

@@ -515,6 +515,34 @@ def test_fleet_findings_name_hosts_and_waivers_of_theirs_are_left_to_the_fleet()
     waiver = {"rule": "fleet.uneven_within_stratum", "reason": "They are being replaced"}
     result = validate("web1", {"kernel": {"release": "6.1.0"}}, {"net.ipv4.tcp_sack": 1}, raw_waivers=[waiver])
     assert result.findings == ()
+    assert review_fleet(example["hosts"], [waiver]) == []
+    assert review_fleet(example["hosts"], [{**waiver, "hosts": ["web3"]}]) == []
+    assert review_fleet(example["hosts"], [{**waiver, "hosts": ["web1"]}]) != []
+    assert review_fleet(example["hosts"], [{**waiver, "expires": "2020-01-01"}]) != []
+
+
+@pytest.mark.parametrize(
+    ("release", "known", "severity"),
+    [
+        ("6.18.44", True, "warning"),
+        ("6.1.0", True, "warning"),  # a vendor may have taken it over
+        ("6.18.44", False, None),
+        ("6.18.44", None, "info"),
+        ("6.12.94", None, "info"),
+        ("6.1.0", None, None),
+    ],
+)
+def test_offsets_by_symbols_then_by_version(release: str, known: bool | None, severity: str | None) -> None:
+    example = {
+        "sysctl": {"net.ipv4.tcp_timestamps": 1},
+        "facts": {
+            "kernel": {"release": release, "timestamp_offset_per_tuple": known},
+            "sysctl": {"net.ipv4.tcp_timestamps": "2"},
+        },
+        "topology": {"role": ["kubernetes_node"]},
+    }
+    found = findings(example, "timewait.offset_per_connection")
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
 
 
 def test_offsets_of_unknown_kernels_do_not_meet_recycle() -> None:
