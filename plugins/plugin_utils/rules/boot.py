@@ -194,7 +194,7 @@ def another_writer(context: Context) -> Iterator[Problem]:
         yield Problem(
             keys,
             f"{writer.name} runs here and may overwrite {listed(keys, 3)}.",
-            f"It writes {'them' if len(keys) > 1 else 'it'} {when}, after the files of boot have been read.{evidence}",
+            f"It writes {'them' if len(keys) > 1 else 'it'} {when}.{evidence}",
             _settle(writer),
         )
 

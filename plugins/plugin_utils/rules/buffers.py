@@ -197,9 +197,9 @@ def reach(context: Context) -> Iterator[Problem]:
                 message,
                 f"It was {amount(now[2]) if now else ''} before. On longer paths a connection has to wait for "
                 "acknowledgements.",
-                f"Write a third number of {int(mbps * 1e6 / 8 * 0.1) * (2 if 'rmem' in key else 1)} for 100 ms, or "
-                "leave "
-                "the line out.",
+                f"Leave the third number at {now[2] if now else 'what it was'}; more is needed only where single "
+                "connections "
+                "must fill a longer path.",
                 severity="warning",
             )
         elif seconds < 0.02 or seconds > 1:
@@ -279,7 +279,7 @@ def window_share(context: Context) -> Iterator[Problem]:
     wrong = share < 0.25 or share > 0.9
     yield Problem(
         (_WIN_SCALE,),
-        f"{_WIN_SCALE} = {number} offers {share:.2%} of each receive buffer to the peer as window.",
+        f"{_WIN_SCALE} = {number} offers {share * 100:.3g} % of each receive buffer to the peer as window.",
         "The rest is for what packets take beside their data, which is about half for packets of full size and more "
         "for "
         "small ones. From 6.6 on the kernel measures it and this has no effect.",

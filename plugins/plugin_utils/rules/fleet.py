@@ -156,7 +156,8 @@ def recycle_meets_offsets(members: Sequence[Member]) -> Iterator[Mismatch]:
         yield Mismatch(
             (_RECYCLE,),
             _names(recycling),
-            f"{_RECYCLE} is on on {listed(_names(recycling))}, and {listed(_names(offset))} give each connection a "
+            f"{_RECYCLE} is on ({listed(_names(recycling))}), and the kernels of {listed(_names(offset))} give each "
+            "connection a "
             "timestamp offset of its own: about half of the connections between them will fail.",
             "recycle compares the timestamp of a SYN with the last one of the same address; with such offsets every "
             "second "
@@ -209,8 +210,8 @@ def arp_differs_behind_vip(members: Sequence[Member]) -> Iterator[Mismatch]:
             yield Mismatch(
                 (key_of("all", name),),
                 _names(short),
-                f"{listed(_names(short))} will have {name} below {least} ({where}), unlike the other "
-                f"{plural(len(servers) - len(short), 'real server')} of {vip}.",
+                f"{listed(_names(short))} will have {name} below {least} ({where}), unlike "
+                f"{plural(len(servers) - len(short), 'real server')} beside it for {vip}.",
                 "Whoever answers ARP for the virtual address gets all its traffic, past the director; the rest of the "
                 "pool is idle.",
                 f"Write {key_of('all', name)} = {least} on {listed(_names(short))}.",

@@ -43,8 +43,8 @@ def accept_queue_lowered(context: Context) -> Iterator[Problem]:
     if proposed < before:
         yield Problem(
             (_SOMAXCONN,),
-            f"{_SOMAXCONN} = {proposed} cuts every accept queue to {plural(proposed, 'connection')}; it is {before} "
-            f"{basis}.",
+            f"{_SOMAXCONN} = {proposed} caps the accept queue of every listener that is started from then on; it is "
+            f"{before} {basis}.",
             "It caps the backlog that programs pass to listen(). A burst beyond it is dropped and comes back after a "
             "second or more (TcpExt ListenOverflows counts them).",
             f"Leave it at {before}, and let the program ask for a shorter queue where it wants one.",
