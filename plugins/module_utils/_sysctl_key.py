@@ -29,13 +29,15 @@ def relative_path(key: str) -> str:
     unsafe = _UNSAFE.search(key)
     if unsafe:
         raise InvalidKey("key %r holds the character %r, which no sysctl name has" % (key, unsafe.group()))
+    if ".." in key:
+        raise InvalidKey("key %r holds '..': a key stays below /proc/sys, write it like net.ipv4.ip_forward" % key)
     first = re.search(r"[./]", key)
     path = key.translate(_SWAP) if first and first.group() == "." else key
     parts = path.split("/")
     if "" in parts:
         raise InvalidKey("key %r has an empty component: write it like net.ipv4.ip_forward" % key)
-    if ".." in parts or "." in parts:
-        raise InvalidKey("key %r leaves /proc/sys: a component must not be '.' or '..'" % key)
+    if "." in parts:
+        raise InvalidKey("key %r has a component '.': write it like net.ipv4.ip_forward" % key)
     if len(parts) < 2:
         raise InvalidKey("key %r has only one component: write it in full, like net.ipv4.ip_forward" % key)
     return path

@@ -61,7 +61,10 @@ def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any], host: str) -> 
     if facts.get("unreachable"):
         return [_same("cannot be reached: " + one_line(facts.get("msg")))]
     if "nettune" not in facts.get("ansible_facts", {}):
-        return [_same("its facts cannot be read: " + _module_failure(facts))]
+        told = "its facts cannot be read: " + _module_failure(facts)
+        if "interpreter" in told:
+            told += " Install Python 3.6 or newer there, or name the one that it has in ansible_python_interpreter."
+        return [_same(told)]
     if review.get("verdict") == "accepted":
         return []
     told = [_finding(finding) for finding in review.get("findings", []) if finding["severity"] != "info"]
@@ -79,12 +82,17 @@ def _module_failure(result: Mapping[str, Any]) -> str:
 
 def _finding(finding: Mapping[str, Any]) -> tuple[str, str]:
     """Topic and line."""
-    sentences = [one_line(finding[part]).rstrip(".") for part in ("message", "reason", "fix") if finding.get(part)]
+    sentences = [_sentence(finding[part]) for part in ("message", "reason", "fix") if finding.get(part)]
     if finding.get("waiver"):
-        sentences.append(f"Waived: {one_line(finding['waiver'])}")
+        sentences.append(_sentence(f"Waived: {finding['waiver']}"))
     kind = "waived" if finding.get("waiver") else finding["severity"]
     topic = f"{kind} {finding['rule']}"
-    return f"{topic} {' '.join(finding['keys'])}", f"{topic}: {'. '.join(sentences)}."
+    return f"{topic} {' '.join(finding['keys'])}", f"{topic}: {' '.join(sentences)}"
+
+
+def _sentence(text: Any) -> str:
+    line = one_line(text)
+    return line if line.endswith((".", "?", "!")) else f"{line}."
 
 
 def findings(reviews: Mapping[str, Any]) -> list[str]:

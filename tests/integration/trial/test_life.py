@@ -145,7 +145,7 @@ def test_check_mode_predicts_and_changes_nothing(host: Any) -> None:
         ({"sysctl": {}}, "empty"),
         ({"sysctl": {"net.ipv4.tcp_fin_timeout": {"a": 1}}}, "must be text or a whole number, not dict"),
         ({"sysctl": {"net.ipv4.tcp_fin_timeout": "20\nnet.ipv4.ip_forward = 1"}}, "line break"),
-        ({"sysctl": {"net.ipv4.../../etc/passwd": "1"}}, "component"),
+        ({"sysctl": {"net.ipv4.../../etc/passwd": "1"}}, "stays below /proc/sys"),
         ({"sysctl": {"net.ipv4.tcp_tw_recycle": "1"}}, "does not exist on this host"),
         ({"sysctl": {"net.ipv4.tcp_fin_timeout": 1, "net/ipv4/tcp_fin_timeout": 2}}, "given twice"),
         ({"sysctl": {"net.ipv4.tcp_available_congestion_control": "cubic"}}, "read-only"),
