@@ -165,7 +165,13 @@ def watch(state, trial_id):
         return 0  # Another guard is on duty.
     guard = Guard(Trials(state), trial_id)
     record = guard.trials.pending()
-    if record is None or record["id"] != trial_id:
+    if record is None:
+        # The last guard was killed between the end of the trial and its own.
+        with contextlib.suppress(Busy), state.locked(wait_seconds=0):
+            if guard.trials.pending() is None:
+                _guard_process.clear(state)
+        return 0
+    if record["id"] != trial_id:
         return 0
     if record["phase"] == "armed":
         state.remove(_guard_process.SAMPLES)

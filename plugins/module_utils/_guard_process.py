@@ -90,6 +90,13 @@ def alive(state):
     return False
 
 
+def wait_until_gone(state):
+    """A guard that is still there without a journal restores what it watched, within seconds; then it goes."""
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    while alive(state) and time.monotonic() < give_up:
+        time.sleep(0.02)
+
+
 def dismiss(state):
     """The trial is over: wakes the guard, which then finds no trial, and waits until it and its files have gone."""
     give_up = time.monotonic() + _LEAVE_SECONDS

@@ -162,6 +162,8 @@ class Trials:
         if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
             raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         self.state.prepare()
+        if self.pending() is None:
+            _guard_process.wait_until_gone(self.state)
         with self.state.locked():
             self.recover()
             before = self.check_start(values, path, force)
