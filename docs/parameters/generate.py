@@ -25,9 +25,10 @@ What the catalogue knows of every network sysctl, family by family; look for a n
 A `*` stands for one component: an interface, `all` or `default`, or a protocol. The pages are generated from
 [the catalogue](../../plugins/plugin_utils/catalogue/README.md).
 
-Whether it is right about your kernel, that kernel says itself: `tools/referee`, run as root from a checkout, tries
-every key of a network namespace of its own and prints what differs. On a host without PyYAML or with an old Python,
-`tools/referee --record > answers.json` asks, and `tools/referee --judge answers.json` judges elsewhere.
+Whether it is right about your kernel, that kernel says itself: `python3 tools/referee`, run as root from a checkout,
+tries every key of a network namespace of its own and prints what differs. On a host without PyYAML or with an old
+Python, `python3 tools/referee --record > answers.json` asks, and `python3 tools/referee --judge answers.json` judges
+elsewhere.
 """
 
 TYPES = {
