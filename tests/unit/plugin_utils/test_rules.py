@@ -554,3 +554,31 @@ def test_offsets_of_unknown_kernels_do_not_meet_recycle() -> None:
     hosts["new"]["facts"]["kernel"]["timestamp_offset_per_tuple"] = True
     (finding,) = findings({"hosts": hosts}, "fleet.recycle_meets_offsets")
     assert finding.as_dict()["hosts"] == ["old"]
+
+
+@pytest.mark.parametrize(("key", "missing"), [("net.core.netdev_max_backlog", True), ("net.core.somaxconn", False)])
+def test_in_a_namespace_the_catalogue_says_what_is_not_there(key: str, missing: bool) -> None:
+    example = {"sysctl": {key: 8192}, "facts": {"virtualization": {"own_network_namespace": True}}}
+    found = findings(example, "kernel.not_in_namespace")
+    assert bool(found) is missing
+    assert all("by the catalogue; not read live" in finding.message for finding in found)
+
+
+def test_a_docker_host_is_no_gateway() -> None:
+    signs = [{"value": "nat_gateway", "confidence": "low", "evidence": [{"fact": "2 masquerade rules"}]}]
+    example = {"sysctl": {"net.ipv4.ip_forward": 0}, "facts": {"topology": {"role": signs}}}
+    assert findings(example, "routing.forwarding_off") == []
+    (hint,) = findings(example, "topology.hint")
+    assert "2 masquerade rules" in hint.reason
+    signs[0]["confidence"] = "high"
+    assert findings(example, "routing.forwarding_off")
+
+
+def test_rejects_seen_here_are_only_a_hint() -> None:
+    sign = {"value": True, "confidence": "low", "evidence": [{"fact": "TcpExt.PAWSTimewait is 3"}]}
+    facts = {"sysctl": {"net.ipv4.tcp_timestamps": "0"}, "topology": {"clients_behind_nat": sign}}
+    example = {"sysctl": {"net.ipv4.tcp_timestamps": 1}, "facts": facts, "topology": {"clients_behind_nat": False}}
+    assert findings(example, "topology.contradiction") == []
+    assert findings(example, "timewait.timestamps_behind_nat") == []
+    (hint,) = findings(example, "topology.hint")
+    assert "differs from what is declared" in hint.message
