@@ -21,11 +21,12 @@ help: ## List the targets
 ifdef INVENTORY
 tune: ## Roll examples/EXAMPLE.yml (default l7_proxy) out over the lab, or over your hosts with INVENTORY=path
 	@tools/setup tune
-	@$(BIN)/ansible-playbook playbooks/tune.yml -i "$(INVENTORY)" -e "@examples/$(EXAMPLE).yml"
+	@ANSIBLE_STDOUT_CALLBACK=nettune.kernel.rollout $(BIN)/ansible-playbook playbooks/tune.yml \
+		-i "$(INVENTORY)" -e "@examples/$(EXAMPLE).yml" $(ARGS)
 else
 tune:
 	@tools/setup tune lab
-	@$(BIN)/python lab/tune.py --example "$(EXAMPLE)"
+	@$(BIN)/python lab/tune.py --example "$(EXAMPLE)" -- $(ARGS)
 endif
 
 test: ## Run everything below that tests, side by side
