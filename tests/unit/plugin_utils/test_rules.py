@@ -477,18 +477,37 @@ def test_what_follows_a_remark_is_not_part_of_the_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "said", "remedy"),
     [
-        ("/usr/lib/sysctl.d/99-vendor.conf", "a file of a package"),
-        ("/run/sysctl.d/99-vendor.conf", "a file that a program wrote since boot"),
-        ("/etc/sysctl.d/99-site.conf", "/etc/sysctl.d/99-site.conf is read after"),
+        ("/usr/lib/sysctl.d/99-vendor.conf", "a file of a package", "mask that file"),
+        ("/run/sysctl.d/99-vendor.conf", "a file that a program wrote since boot", "Remove line 2 of /run"),
+        ("/etc/sysctl.d/99-site.conf", "/etc/sysctl.d/99-site.conf is read after", "sorts after 99-site.conf."),
+        ("/etc/sysctl.conf", "which procps reads last of all", "Remove line 2 of /etc/sysctl.conf."),
     ],
 )
-def test_whose_file_wins(path: str, said: str) -> None:
-    facts = {"sysctl_files": [{"path": path, "text": "\nnet.core.somaxconn = 128\n"}]}
+def test_whose_file_wins(path: str, said: str, remedy: str) -> None:
+    files = [{"path": path, "text": "\nnet.core.somaxconn = 128\n"}]
+    # procps is what reads /etc/sysctl.conf.
+    facts = {"sysctl_files": files, "service_manager": "other" if path == "/etc/sysctl.conf" else "systemd"}
     (finding,) = findings({"sysctl": {"net.core.somaxconn": 4096}, "facts": facts}, "boot.overridden")
     assert said in finding.reason
+    assert remedy in finding.fix
     assert f"{path}, line 2, then sets 128" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("writer", "key", "remedy"),
+    [
+        ("tuned", "net.core.somaxconn", "tuned-adm verify"),
+        ("ufw", "net.ipv4.tcp_sack", "/etc/ufw/sysctl.conf"),
+        ("kube-proxy", "net.netfilter.nf_conntrack_max", "conntrack.maxPerCore"),
+        ("cilium", "net.ipv4.conf.all.rp_filter", "the configuration of cilium"),
+    ],
+)
+def test_where_another_writer_is_told(writer: str, key: str, remedy: str) -> None:
+    (finding,) = findings({"sysctl": {key: 1}, "facts": {"writers": [{"name": writer}]}}, "boot.another_writer")
+    assert remedy in finding.fix
+    assert finding.severity == "info"
 
 
 def test_docker_needs_forwarding() -> None:
