@@ -157,7 +157,8 @@ class _Play:
         guards = machine.guards() if "guard" in self.plan.failure or "supervisor" in self.plan.failure else {}
 
         def signal(name: str, *pids: str) -> None:
-            if pids:
+            # Never 0, which is everybody in the process group of whoever asks.
+            if pids and all(int(pid) > 1 for pid in pids):
                 machine.host.run(["kill", f"-{name}", *pids], check=False)
 
         match self.plan.failure:
@@ -170,7 +171,7 @@ class _Play:
             case "module and both guards killed":
                 signal("KILL", process.pid, *guards.values())
             case "guard killed":
-                signal("KILL", *guards.values()) if len(guards) == 1 else signal("KILL", guards.get("guard", "0"))
+                signal("KILL", *filter(None, [guards.get("guard")]))
             case "supervisor killed":
                 signal("KILL", *filter(None, [guards.get("supervisor")]))
             case "both guards killed":
