@@ -61,10 +61,10 @@ def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any], host: str) -> 
     if facts.get("unreachable"):
         return [_same("cannot be reached: " + one_line(facts.get("msg")))]
     if "nettune" not in facts.get("ansible_facts", {}):
-        told = "its facts cannot be read: " + _module_failure(facts)
-        if "interpreter" in told:
-            told += " Install Python 3.6 or newer there, or name the one that it has in ansible_python_interpreter."
-        return [_same(told)]
+        why = "its facts cannot be read: " + _module_failure(facts)
+        if "interpreter" in why:
+            why += " Install Python 3.6 or newer there, or name the one that it has in ansible_python_interpreter."
+        return [_same(why)]
     if review.get("verdict") == "accepted":
         return []
     told = [_finding(finding) for finding in review.get("findings", []) if finding["severity"] != "info"]

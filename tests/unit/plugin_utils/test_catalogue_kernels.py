@@ -99,15 +99,15 @@ def rows(file: str, lead: int) -> Iterator[tuple[list[str], list[tuple[str, Cell
     """Each row: what leads it, and tree by tree what it has."""
     with (KERNELS / file).open(encoding="utf-8") as stream:
         reader = csv.reader(line for line in stream if not line.startswith("#"))
-        trees = next(reader)[lead:]
+        trees = next(reader, [])[lead:]
         for row in reader:
             cells: list[tuple[str, Cell | None]] = []
             text = ""
             for tree, written in zip(trees, row[lead:], strict=True):
                 text = text if written == "=" else written
-                first, _, rest = text.partition("|")
-                handler, _, bounds = rest.partition("|")
-                low, _, high = bounds.partition("..")
+                first, _bar, rest = text.partition("|")
+                handler, _bar, bounds = rest.partition("|")
+                low, _dots, high = bounds.partition("..")
                 cells.append((tree, Cell(tree, tree_kernel(tree), first, handler, low, high) if text else None))
             yield row[:lead], cells
 
@@ -153,7 +153,7 @@ USED: set[tuple[str, str]] = set()
 
 def test_the_data_is_read() -> None:
     assert len(ENTRIES) > 600
-    assert len({name for name, _, _ in ENTRIES}) > 500
+    assert len({name for name, _family, _entry in ENTRIES}) > 500
     assert len(RUNNING) == 5
 
 
@@ -171,7 +171,7 @@ def test_modes_in_source_trees() -> None:
     wrong = [
         f"{key} on {cell.tree}: mode {cell.first}"
         for key, parameter, cells in ENTRIES
-        for _, cell in cells
+        for _tree, cell in cells
         if cell
         and cell.first.isdigit()
         and differing(key, cell.tree, parameter.read_only is bool(int(cell.first, 8) & 0o200))

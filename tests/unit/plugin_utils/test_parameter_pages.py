@@ -21,7 +21,7 @@ def test_pages_are_up_to_date() -> None:
 
 def test_index() -> None:
     links = re.findall(r"^- \[(.*)\]\((.*)#(.*)\)$", (FOLDER / "README.md").read_text(), re.MULTILINE)
-    assert sorted(name for name, _, _ in links) == sorted(catalogue())
+    assert sorted(name for name, _page, _anchor in links) == sorted(catalogue())
     for name, page, anchor in links:
         assert f"\n## {name.replace('*', chr(92) + '*')}\n" in (FOLDER / page).read_text(), name
         assert re.fullmatch(r"[\w-]+", anchor), name
