@@ -601,3 +601,22 @@ def test_rejects_seen_here_are_only_a_hint() -> None:
     assert findings(example, "timewait.timestamps_behind_nat") == []
     (hint,) = findings(example, "topology.hint")
     assert "differs from what is declared" in hint.message
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [("lvs_dr", "the director does not try another"), ("l7", "failed server"), ("none", "there is room.")],
+)
+def test_who_sees_a_reset(front: str, said: str) -> None:
+    example = {"sysctl": {"net.ipv4.tcp_abort_on_overflow": 1}, "topology": {"front": front}}
+    (finding,) = findings(example, "queues.resets_on_overflow")
+    assert said in finding.reason
+
+
+def test_what_holds_now_is_better_than_an_estimate() -> None:
+    example: dict[str, Any] = {"sysctl": {"net.ipv4.tcp_mem": "1 2 927000000"}, "facts": {"memory_bytes": 2**34}}
+    (finding,) = findings(example, "buffers.pages_beyond_memory")
+    assert "here about 196608 262144 393216" in finding.fix
+    example["facts"]["sysctl"] = {"net.ipv4.tcp_mem": "191151 254868 382302"}
+    (finding,) = findings(example, "buffers.pages_beyond_memory")
+    assert "191151 254868 382302 holds now" in finding.fix
