@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tune test test-unit test-integration test-molecule test-matrix lint sanity docs-lint build \
+.PHONY: help tune test test-unit test-integration test-molecule test-matrix chaos lint sanity docs-lint build \
 	lab-up lab-down lab-shell requirements clean
 
 EXAMPLE ?= l7_proxy
@@ -48,6 +48,10 @@ test-molecule: ## Molecule scenarios on lab hosts; one of them with SCENARIO=nam
 test-matrix: ## Scenario default with the oldest ansible-core and Python, and with the newest
 	@tools/setup test lab
 	@$(PYTEST) -m matrix -n0 tests/checks/test_matrix.py $(ARGS)
+
+chaos: ## N random failures in trials (default 1000), drawn by SEED; each host must come out old or new
+	@tools/setup test lab
+	@$(BIN)/python tests/chaos/chaos.py --runs $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 lint: ## ruff, mypy, yamllint, ansible-lint, changelog
 	@tools/setup test

@@ -9,10 +9,14 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+import systemd_host
 
 SCENARIOS = sorted(path.parent.name for path in pathlib.Path(__file__).parents[2].glob("molecule/*/molecule.yml"))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario, molecule):
+    missing = systemd_host.missing_programs() if scenario == "systemd" else []
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)} to run a host with systemd: install the Debian package of that name")
     molecule(scenario)
