@@ -71,7 +71,7 @@ class Guard:
         if (
             self.record is None
             or record is not None
-            or any(entry["id"] == self.trial_id for entry in self.trials.history())
+            or any(entry["id"] == self.trial_id for entry in self.trials.history() + self.trials.confirmed())
         ):
             return False
         self.trials.state.prepare()

@@ -28,6 +28,7 @@ SIMPLE = {
     "net.ipv4.tcp_slow_start_after_idle": "0",
     "net.ipv4.tcp_tw_reuse": "1",
 }
+RESET_BY_FORWARDING = {"net.ipv4.conf.all.accept_redirects"}
 
 SCENARIOS = {
     "nobody confirms": ("start",),
@@ -106,11 +107,12 @@ def draw(seed: int) -> Plan:
         operation=rng.randint(1, 26 if steps[at_step].startswith("start") else 14),
         seconds=rng.uniform(0, 0.25),
         file=rng.choice([None, "# by hand\n"]),
-        sets={"start": _draw_set(rng), "start second": _draw_set(rng)},
+        sets={step: _draw_set(rng, alone="start second" not in steps) for step in ("start", "start second")},
         stubborn=rng.random() < 0.5,
     )
 
 
-def _draw_set(rng: random.Random) -> dict[str, str]:
-    names = rng.sample(sorted(SIMPLE), rng.randint(1, 4))
+def _draw_set(rng: random.Random, alone: bool) -> dict[str, str]:
+    # One that the first set has and the second has not goes back to its original, though ip_forward would reset it.
+    names = rng.sample(sorted(SIMPLE.keys() - (set() if alone else RESET_BY_FORWARDING)), rng.randint(1, 4))
     return {**rng.choice(FORWARDING), **rng.choice(PORTS), **{name: SIMPLE[name] for name in names}}
