@@ -104,6 +104,11 @@ def findings(reviews: Mapping[str, Any]) -> list[str]:
     )
 
 
+def fleet_lines(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Findings about several hosts at once."""
+    return [f"{names(finding['hosts'])}: {_finding(finding)[1]}" for finding in findings]
+
+
 def plan_lines(plan: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:
     """The waves, before anything starts."""
     keys = {len(review["plan"]) for review in reviews.values()}

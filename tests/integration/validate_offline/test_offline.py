@@ -253,3 +253,23 @@ def test_the_fact_cache(run: Run, tmp_path: pathlib.Path) -> None:
     assert "Ansible's fact cache has no nettune facts of it" in unknown.stdout
     assert [item.name for item in (tmp_path / "facts").iterdir()] == ["web1.json"]
     assert not (tmp_path / "touched").exists()
+
+
+def test_hosts_that_do_not_fit_each_other(run: Run, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "facts"
+    folder.mkdir()
+    for host, change in (
+        (OLD, lambda facts: facts["sysctl"].update({"net.ipv4.tcp_tw_recycle": "1", "net.ipv4.tcp_timestamps": "1"})),
+        (NEW, lambda facts: facts["kernel"].update({"timestamp_offset_per_tuple": True})),
+    ):
+        stored = json.loads((FACTS / f"{host}.json").read_text())
+        change(stored.get("nettune", stored))
+        (folder / f"{host}.json").write_text(json.dumps(stored))
+    request = {**GOOD, "tune_facts_dir": str(folder)}
+    done = run(request)
+    assert done.returncode != 0
+    assert f"{OLD}: error fleet.recycle_meets_offsets: net.ipv4.tcp_tw_recycle is on ({OLD})" in done.stdout
+    waiver = {"rule": "fleet.recycle_meets_offsets", "reason": "these two never meet"}
+    done = run({**request, "tune_waivers": [waiver]})
+    assert done.returncode == 0, done.stdout
+    assert "fleet.recycle_meets_offsets: net" not in done.stdout
