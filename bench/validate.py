@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the engine takes a host, on one core: 60 keys against many stored hosts, no two of them alike.
 
-    PYTHONPATH=playbooks/collections python bench/validate.py [hosts ...]
+    python bench/validate.py [hosts ...]
 
 Without numbers: 1,000, 3,000 and 10,000 hosts, to see whether time and memory grow with them. What is timed is
 validate() alone: making up the hosts is not. It is CPU time, so other work on the machine disturbs it little.
@@ -21,10 +21,13 @@ import time
 from collections import Counter
 from typing import Any, NamedTuple
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import parameters
-from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import validate
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
 
-FACTS = pathlib.Path(__file__).resolve().parents[1] / "examples" / "facts"
+from ansible_collections.nettune.kernel.plugins.plugin_utils import parameters  # noqa: E402
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import validate  # noqa: E402
+
+FACTS = ROOT / "examples" / "facts"
 TARGET_MS = 1.0
 
 # Sixty keys as a large set has them: most of them fine, some that depend on the host, some that are folklore.

@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The benches still run, and what they measure of is still what they promise. Their full runs are for people."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import Any
+
+
+def test_false_alarms_of_the_evidence(run: Any, root: pathlib.Path) -> None:
+    done = run(sys.executable, root / "bench" / "gate.py", "--quick")
+    assert "poisson" in done.stdout
+
+
+def test_validation_of_many_hosts(run: Any, root: pathlib.Path) -> None:
+    done = run(sys.executable, root / "bench" / "validate.py", "200")
+    assert "ms" in done.stdout
