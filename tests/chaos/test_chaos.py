@@ -19,7 +19,7 @@ CHAOS = pathlib.Path(__file__).with_name("chaos.py")
 def test_every_host_comes_out_old_or_new() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: it makes network and mount namespaces")
-    words = ["--runs=40", "--seed=1", "--jobs=2", "--seconds=45"]
+    words = ["--runs=40", "--seed=1", "--jobs=2", "--seconds=40"]
     done = subprocess.run(
         [sys.executable, str(CHAOS), *words], capture_output=True, text=True, check=False, timeout=150
     )
