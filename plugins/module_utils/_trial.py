@@ -162,8 +162,7 @@ class Trials:
         if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
             raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         self.state.prepare()
-        if self.pending() is None:
-            _guard_process.wait_until_gone(self.state)
+        self._let_guard_restore()
         with self.state.locked():
             self.recover()
             before = self.check_start(values, path, force)
@@ -247,6 +246,7 @@ class Trials:
         """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""
         if not self.state.exists():
             return None, None
+        self._let_guard_restore()
         with self.state.locked():
             self.recover()
             record = self.pending()
@@ -275,6 +275,7 @@ class Trials:
         """Everything back to before nettune first touched this host; returns (record or None, outcome or None)."""
         if not self.state.exists():
             return None, None
+        self._let_guard_restore()
         with self.state.locked():
             self.recover()
             record = self.pending()
@@ -332,6 +333,11 @@ class Trials:
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
         foreign = [dict(entry, since=since.get(entry["key"])) for entry in restore(before, after)]
         return self._end(record, "rolled_back", reason, by_evidence, foreign, figures)
+
+    def _let_guard_restore(self):
+        """Where the journal got lost, the guard is about to put back what it watched: nothing begins before."""
+        if self.pending() is None:
+            _guard_process.wait_until_gone(self.state)
 
     def _begin_undo(self, record, reason):
         record = dict(record, phase="undoing", boot_id=boot_id())

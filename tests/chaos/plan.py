@@ -28,7 +28,8 @@ SIMPLE = {
     "net.ipv4.tcp_slow_start_after_idle": "0",
     "net.ipv4.tcp_tw_reuse": "1",
 }
-RESET_BY_FORWARDING = {"net.ipv4.conf.all.accept_redirects"}
+# ip_forward and conf.default change these along.
+CHANGED_BY_OTHERS = {"net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.gone0.rp_filter"}
 
 SCENARIOS = {
     "nobody confirms": ("start",),
@@ -113,6 +114,7 @@ def draw(seed: int) -> Plan:
 
 
 def _draw_set(rng: random.Random, alone: bool) -> dict[str, str]:
-    # One that the first set has and the second has not goes back to its original, though ip_forward would reset it.
-    names = rng.sample(sorted(SIMPLE.keys() - (set() if alone else RESET_BY_FORWARDING)), rng.randint(1, 4))
+    # A key that the first set has and the second has not goes back to its original, although a boot with only the
+    # second would have it changed along.
+    names = rng.sample(sorted(SIMPLE.keys() - (set() if alone else CHANGED_BY_OTHERS)), rng.randint(1, 4))
     return {**rng.choice(FORWARDING), **rng.choice(PORTS), **{name: SIMPLE[name] for name in names}}

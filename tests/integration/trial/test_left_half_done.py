@@ -91,3 +91,14 @@ def test_a_new_trial_does_not_take_one_without_a_journal_for_the_old_values(host
     assert host.value("net.ipv4.tcp_fin_timeout") == "60"
     host.trial("rolled_back")
     assert host.namespace.run(["test", "-e", "/run/sysctl.d"], check=False).returncode == 1
+
+
+def test_an_undo_does_not_begin_before_a_trial_without_a_journal_is_restored(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.ipv4.tcp_syn_retries": "4"}, rollout_id="r2")
+    host.namespace.run(["rm", f"{STATE}/trial.json"])
+    host.trial("rolled_back", to="original")
+    wait_until_no_guard(host)
+    assert host.whole() == before
