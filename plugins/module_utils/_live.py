@@ -46,8 +46,7 @@ def restore(before, after):
 
     What the restore itself changes besides goes back too.
     """
-    tree = read_tree().values
-    found = dict(tree, **values_of(before))
+    found = dict(read_tree().values, **values_of(before))
     targets = {}
     foreign = []
     for key in reversed(list(before)):
@@ -56,7 +55,9 @@ def restore(before, after):
         elif found[key] != before[key]:
             foreign.append({"key": key, "expected": after[key], "found": found[key]})
     problems = _try_enforce(targets)
-    changed = {key: pair[0] for key, pair in side_effects(tree, targets).items()}
+    # Measured from what decided above: a write of somebody else in between is not taken for the restore's own.
+    present = {key: value for key, value in found.items() if value is not None}
+    changed = {key: pair[0] for key, pair in side_effects(present, targets).items()}
     if changed:
         problems = _try_enforce(dict(changed, **targets))
     for key, problem in problems.items():

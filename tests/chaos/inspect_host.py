@@ -52,7 +52,7 @@ def guards():
 def left():
     names = os.listdir(STATE) if os.path.isdir(STATE) else []
     return sorted(
-        [f"{STATE}/{name}" for name in names if name in ONLY_DURING_A_TRIAL or name.endswith(".nettune-new")]
+        [f"{STATE}/{name}" for name in names if name in ONLY_DURING_A_TRIAL]
         + (["/run/sysctl.d"] if os.path.isdir("/run/sysctl.d") else [])
     )
 
