@@ -152,7 +152,7 @@ class Machine:
     def guards(self) -> dict[str, str]:
         """{"supervisor": process id, "guard": process id} of those that live."""
         parents = {}
-        for line in self.shell("ps -eo pid,ppid,args").splitlines():
+        for line in self.shell("ps -ww -eo pid,ppid,args").splitlines():
             pid, parent, words = line.split(None, 2)
             if "guard.pyz" in words:
                 parents[pid] = parent
