@@ -223,7 +223,7 @@ class _Play:
             self.machine.shell('rm -f "$1"', "sh", path)
         else:
             garbage = "".join(
-                self.plan.rng.choice('0123456789abc{}[]",: ') for _ in range(self.plan.rng.randint(1, 40))
+                self.plan.rng.choice('0123456789abc{}[]",: ') for _character in range(self.plan.rng.randint(1, 40))
             )
             self.machine.shell(
                 'dd of="$1" bs=1 seek="$2" conv=notrunc,nocreat status=none', "sh", path, at, check=False, input=garbage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 def test_it_was_a_service(host):
     log = host.check_output("journalctl --no-pager --output=cat _PID=1 + SYSLOG_IDENTIFIER=nettune")
-    begun, _, rest = log.partition("Started nettune-guard.service")
+    begun, _found, rest = log.partition("Started nettune-guard.service")
     assert "is on trial" in rest
     assert "is confirmed" in rest
     assert "nettune-guard.service: Failed" not in rest

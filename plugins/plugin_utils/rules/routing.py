@@ -124,7 +124,7 @@ def lowered_in_vain(context: Context) -> Iterator[Problem]:
                 (key,),
                 f"{key} = {proposed} changes nothing on these interfaces, whose own value is larger: {interfaces}.",
                 "The larger of conf.all and conf.<interface> counts.",
-                f"Set {key_of(next(iter(higher)), name)} = {proposed} too, and so on for each of them.",
+                f"Set {key_of(min(higher), name)} = {proposed} too, and so on for each of them.",
             )
 
 

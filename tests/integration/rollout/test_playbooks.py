@@ -78,7 +78,7 @@ REFUSED = {
     "a dictionary for a value": ({"tune_sysctl": {FIN_TIMEOUT: {"a": 1}}}, "form.value_type.*is a dictionary"),
     "a way out of /proc/sys": (
         {"tune_sysctl": {"net/../kernel/core_pattern": 1}},
-        "form.invalid_key.*leaves /proc/sys",
+        "form.invalid_key.*stays below /proc/sys",
     ),
     "a line break": ({"tune_sysctl": {FIN_TIMEOUT: "1\nkernel.panic = 1"}}, "form.unsafe_value"),
     "a key that is none": ({"tune_sysctl": {"net.ipv4.tcp_fin_timeot": 30}}, "tcp_fin_timeout"),
