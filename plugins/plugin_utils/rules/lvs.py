@@ -13,6 +13,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces im
     effective,
     key_of,
     proposed_for,
+    scope_of,
 )
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 
@@ -22,6 +23,8 @@ _NEEDED = {
     "arp_ignore": (1, "answers ARP requests for the virtual address and draws its traffic away from the director"),
     "arp_announce": (2, "tells its neighbours by ARP that the virtual address is here"),
 }
+
+_TUNNELS = ("tunl", "ipip")
 
 
 def _real_server(context: Context) -> bool:
@@ -113,23 +116,51 @@ def arp_missing(context: Context) -> Iterator[Problem]:
             )
 
 
+def _strict_on_tunnels(context: Context, scope: str) -> bool | None:
+    """Whether rp_filter = 1 of this scope acts on packets out of a tunnel; None: perhaps."""
+    if scope == "default":  # For tunnels that are made later.
+        return False if context.number_after(key_of("all", "rp_filter")) == 2 else None
+    names = [str(interface.get("name")) for interface in context.facts.interfaces]
+    # Where none is seen, it is yet to be made.
+    tunnels = [name for name in names if name.startswith(_TUNNELS)] or ["tunl0"]
+    if scope != "all":
+        tunnels = [scope.replace("/", ".")] if scope.startswith(_TUNNELS) else []
+    values = [effective(context, "rp_filter", tunnel) for tunnel in tunnels]
+    return True if 1 in values else None if None in values else False
+
+
 @rule("error", _REFERENCE, "RFC 3704", keys=["*.rp_filter"])
 def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
     """rp_filter = 1 on an LVS TUN real server: packets come out of the tunnel with sources whose way back is the
     network interface, and are dropped.
+
+    A warning where the value that acts on the tunnel is not known, and for conf.default, which only tunnels made later
+    take over.
     """
     if context.topology.front != "lvs_tun" or "lvs_director" in context.topology.roles:
         return
     for key in proposed_for(context, "rp_filter"):
-        scope = key.split(".")[3]
-        if context.number(key) == 1 and (scope in ("all", "default") or scope.startswith(("tunl", "ipip"))):
-            yield Problem(
-                (key,),
-                f"{key} = 1 behind LVS TUN ({context.topology.source('front')}) drops what comes out of the tunnel.",
-                "The client's address is routed by the network interface, and strict filtering wants it to come in "
-                "by that.",
-                f"Write {key} = 0 instead, and 0 or 2 for the tunnel's interface.",
-            )
+        if context.number(key) != 1:
+            continue
+        scope = scope_of(key)
+        strict = _strict_on_tunnels(context, scope)
+        if strict is False:
+            continue
+        source = context.topology.source("front")
+        if strict:
+            effect = "drops what comes out of the tunnel"
+        elif scope == "default":
+            effect = "drops what comes out of a tunnel that is made later"
+        else:
+            effect = "drops what comes out of the tunnel, unless conf.all or the tunnel's own value is 2"
+        yield Problem(
+            (key,),
+            f"{key} = 1 behind LVS TUN ({source}) {effect}.",
+            "The client's address is routed by the network interface, and strict filtering wants it to come in by "
+            "that. The larger of conf.all and conf.<interface> counts.",
+            f"Write {key} = 0 instead, and 0 or 2 for the tunnel's interface.",
+            severity=None if strict else "warning",
+        )
 
 
 _VS = "net.ipv4.vs."

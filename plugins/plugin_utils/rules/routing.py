@@ -92,13 +92,16 @@ def strict_rp_filter(context: Context) -> Iterator[Problem]:
         scope = key.split(".")[3]
         if context.number(key) != 1 or scope in ("lo", "default") or context.now(key) == "1":
             continue
-        # Loose filtering of all wins over strict filtering of one.
-        if scope != "all" and (context.number_after("net.ipv4.conf.all.rp_filter") or 0) == 2:
+        # The larger of all and of the interface acts: strict filtering of one does nothing against loose of the other.
+        touched = interfaces if scope == "all" else [scope.replace("/", ".")]
+        strict = [one for one in touched if effective(context, "rp_filter", one) in (1, None)]
+        if touched and not strict:
             continue
         where = "a node with pods" if node else f"a host with {len(interfaces)} interfaces ({', '.join(interfaces)})"
         yield Problem(
             (key,),
-            f"{key} = 1 on {where} drops packets that come in by another interface than the way back goes out.",
+            f"{key} = 1 on {where} drops packets that come in by {' or '.join(strict) or 'an interface'} while the way "
+            "back goes out by another.",
             "Strict filtering believes a source only on the interface of its route; policy routing, several uplinks "
             "and tunnels break on it. The larger of conf.all and conf.<interface> counts.",
             f"Write {key} = 2 instead, for which any interface will do, or 0.",

@@ -620,3 +620,56 @@ def test_what_holds_now_is_better_than_an_estimate() -> None:
     example["facts"]["sysctl"] = {"net.ipv4.tcp_mem": "191151 254868 382302"}
     (finding,) = findings(example, "buffers.pages_beyond_memory")
     assert "191151 254868 382302 holds now" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("own", "strict"),
+    [
+        ({"eth0": "2", "eth1": "2"}, None),
+        ({"eth0": "2", "eth1": "0"}, "eth1"),
+        ({"eth0": "2", "eth1": "1"}, "eth1"),
+        ({"eth0": "0", "eth1": "0"}, "eth0 or eth1"),
+        ({"eth0": "2"}, "eth1"),
+        ({}, "eth0 or eth1"),
+    ],
+)
+def test_strict_filtering_of_all_acts_where_no_interface_is_looser(own: dict[str, str], strict: str | None) -> None:
+    facts = {
+        "interfaces": [{"name": name, "addresses": ["192.0.2.1/24"]} for name in ("eth0", "eth1")],
+        "sysctl": {f"net.ipv4.conf.{name}.rp_filter": value for name, value in own.items()},
+    }
+    found = findings({"sysctl": {"net.ipv4.conf.all.rp_filter": 1}, "facts": facts}, "routing.strict_rp_filter")
+    assert [f"come in by {strict} while" in finding.message for finding in found] == ([True] if strict else [])
+
+
+@pytest.mark.parametrize(
+    ("scope", "live", "severity"),
+    [
+        ("all", {"tunl0": "2"}, None),
+        ("all", {"tunl0": "0"}, "error"),
+        ("all", {}, "warning"),
+        ("default", {"all": "0", "tunl0": "0"}, "warning"),
+        ("default", {"all": "2", "tunl0": "0"}, None),
+        ("tunl0", {"all": "2"}, None),
+        ("tunl0", {"all": "0"}, "error"),
+        ("tunl0", {}, "warning"),
+        ("ipip1", {"all": "1"}, "error"),
+        ("eth0", {"all": "0", "tunl0": "0"}, None),
+    ],
+)
+@pytest.mark.parametrize("seen", [[], [{"name": "tunl0"}, {"name": "eth0"}]], ids=["unseen", "seen"])
+def test_strict_filtering_of_a_tunnel(
+    scope: str, live: dict[str, str], severity: str | None, seen: list[dict[str, str]]
+) -> None:
+    example = {
+        "sysctl": {f"net.ipv4.conf.{scope}.rp_filter": 1},
+        "facts": {
+            "interfaces": seen,
+            "sysctl": {f"net.ipv4.conf.{name}.rp_filter": value for name, value in live.items()},
+        },
+        "topology": {"front": "lvs_tun"},
+    }
+    found = findings(example, "lvs.strict_rp_filter_with_tunnel")
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+    for finding in found:
+        whole_sentences(finding)
