@@ -26,6 +26,8 @@ except ImportError:  # PyYAML without libyaml: the same, slower
 _FOLDER = pathlib.Path(__file__).parent / "catalogue"
 
 Version = tuple[int, ...]
+# The oldest kernel of which it was read what namespaces have.
+_OLDEST_SEEN: Version = (4, 9)
 # The two ends of a range; None is open.
 Range = tuple[int | None, int | None]
 
@@ -59,8 +61,11 @@ def _holds(scope: str | Mapping[str, str] | None, kernel: Kernel) -> bool | None
     """Whether something that is so always, never or from a version on is so on this kernel."""
     if scope is None:
         return None
+    if scope == "always":
+        # Nobody has looked into a namespace of an older kernel; what never was a namespace's own was not there either.
+        return True if kernel.version >= _OLDEST_SEEN else None
     if isinstance(scope, str):
-        return scope == "always"
+        return False
     if kernel.version >= version(scope["first"]):
         return True
     return False if kernel.version[:2] <= version(scope["not_in"]) else None

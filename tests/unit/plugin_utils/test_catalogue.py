@@ -186,10 +186,21 @@ def test_a_range_that_grew(release: str, most: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "own"), [("4.12.0", False), ("4.13.0", True), ("6.18.44", True), ("3.10.0", False)]
+    ("key", "release", "own"),
+    [
+        ("net.ipv4.tcp_timestamps", "3.10.0", False),
+        ("net.ipv4.tcp_timestamps", "4.12.0", False),
+        ("net.ipv4.tcp_timestamps", "4.13.0", True),
+        ("net.ipv4.tcp_timestamps", "6.18.44", True),
+        # Its own in every kernel whose namespaces were looked into.
+        ("net.ipv4.ip_forward", "3.10.0", None),
+        ("net.ipv4.ip_forward", "4.8.17", None),
+        ("net.ipv4.ip_forward", "4.9.0", True),
+        ("net.core.netdev_max_backlog", "3.10.0", False),
+    ],
 )
-def test_namespace_by_version(release: str, own: bool) -> None:
-    parameter = CATALOGUE.find("net.ipv4.tcp_timestamps")
+def test_namespace_by_version(key: str, release: str, own: bool | None) -> None:
+    parameter = CATALOGUE.find(key)
     assert parameter is not None
     assert parameter.in_namespace(kernel(release)) is own
 
@@ -197,6 +208,9 @@ def test_namespace_by_version(release: str, own: bool) -> None:
 @pytest.mark.parametrize(
     ("key", "release", "default"),
     [
+        ("net.ipv4.tcp_challenge_ack_limit", "5.10.0", "1000"),
+        ("net.ipv4.tcp_challenge_ack_limit", "5.18.0", None),
+        ("net.ipv4.tcp_challenge_ack_limit", "6.1.0", "2147483647"),
         ("net.core.somaxconn", "4.19.0", "128"),
         ("net.core.somaxconn", "5.4.0", "4096"),
         ("net.ipv4.tcp_tw_reuse", "4.17.0", "0"),
