@@ -25,6 +25,8 @@ ROLES = {
 }
 _CONFIDENCE = ("low", "medium", "high")
 _KEEPALIVED = "/etc/keepalived/keepalived.conf"
+# Addresses on these are a node's own way to services and to its resolver: no director sends them here.
+_NODE_DEVICES = ("kube-ipvs", "nodelocaldns")
 # Behind these a host hides containers and virtual machines of its own.
 _GUEST_BRIDGES = ("docker", "br-", "podman", "cni", "virbr", "lxcbr", "lxdbr", "incusbr")
 # From so many connections of one address on, somebody stands in front of the clients, or one client is very busy.
@@ -61,7 +63,7 @@ def find(interfaces, sysctl, counters, sockets, processes):
     unreadable = []
     vips = _virtual_addresses(interfaces)
     _real_server(front, vips, interfaces, sysctl)
-    _director(role)
+    _director(role, balances_services="kube-proxy" in processes or _has_device(interfaces, "kube-ipvs"))
     _translation(role, interfaces, sysctl, unreadable)
     for process, pid in sorted(processes.items()):
         if process in ROLES:
@@ -80,6 +82,8 @@ def _virtual_addresses(interfaces):
     """Addresses of a single host on a device that no cable ends in."""
     vips = Evidence()
     for interface in interfaces:
+        if interface["name"].startswith(_NODE_DEVICES):
+            continue
         if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip"):
             for cidr in interface["addresses"]:
                 address, _slash, prefix = cidr.partition("/")
@@ -123,10 +127,16 @@ def _arp(interfaces, sysctl):
         yield scope + "arp_*", ignore, announce
 
 
-def _director(role):
+def _has_device(interfaces, beginning):
+    return any(interface["name"].startswith(beginning) for interface in interfaces)
+
+
+def _director(role, balances_services):
+    """IPVS has a table; kube-proxy fills the same one with the services of its cluster."""
     methods = parse_ip_vs(read_text("/proc/net/ip_vs", 1 << 22) or "")
     for method, count in sorted(methods.items()):
-        role.add("lvs_director", "high", "%d real servers by %s" % (count, method), "/proc/net/ip_vs")
+        speaks_for = "kubernetes_node" if balances_services else "lvs_director"
+        role.add(speaks_for, "high", "%d real servers by %s" % (count, method), "/proc/net/ip_vs")
     for kind in sorted(set(re.findall(r"^\s*lb_kind\s+(\w+)", read_text(_KEEPALIVED) or "", re.MULTILINE))):
         # The standby of a pair has the file as well.
         role.add("lvs_director", "medium", "lb_kind %s" % kind, _KEEPALIVED)

@@ -105,6 +105,25 @@ def test_a_director_by_its_table_and_by_its_configuration(monkeypatch):
     assert {"fact": "lb_kind DR", "seen_at": "/etc/keepalived/keepalived.conf"} in role["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("interfaces", "processes"),
+    [([interface("kube-ipvs0", ["10.96.0.1/32", "10.96.0.10/32"], "dummy")], {}), ([], {"kube-proxy": 7})],
+)
+def test_services_of_kubernetes_make_a_node_and_no_director(monkeypatch, interfaces, processes):
+    files = {"/proc/net/ip_vs": IP_VS}
+    monkeypatch.setattr(_topology, "read_text", lambda path, limit=0: files.get(path))
+    found = find([*interfaces, interface("eth0", ["192.0.2.10/24"])], processes=processes)
+    (role,) = found["role"]
+    assert (role["value"], role["confidence"]) == ("kubernetes_node", "high")
+    assert {"fact": "2 real servers by Route", "seen_at": "/proc/net/ip_vs"} in role["evidence"]
+    assert set(found) == {"role"}
+
+
+def test_the_resolver_of_a_node_is_no_virtual_address():
+    assert find([interface("nodelocaldns", ["169.254.20.10/32"], "dummy")]) == {}
+    assert find([interface("dummy0", ["192.0.2.100/32"], "dummy")])["vips"]
+
+
 def test_fullnat_by_its_module(monkeypatch):
     files = {"/proc/modules": "toa 16384 0 - Live 0x0\n"}
     monkeypatch.setattr(_topology, "read_text", lambda path, limit=0: files.get(path))
