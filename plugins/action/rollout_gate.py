@@ -76,6 +76,7 @@ def _judge(arguments: dict[str, Any]) -> dict[str, Any]:
         "failed": stop,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
+        "evidence": verdict.evidence,
         "msg": f"Wave {observations['wave']}: {verdict.verdict}: {verdict.reason}.",
         "figures": verdict.figures(),
         "invalid": verdict.invalid,

@@ -15,8 +15,10 @@ description:
   - Fails where the wave must not go on, so that a C(rescue) can roll it back.
   - "V(roll_back): a host was lost; its guard rolled back; a host or the whole wave has more timestamp rejects than
     O(limits) allow, in number, per 1,000 new connections, and against the controls and the time before; or more of
-    the controller's connects failed."
-  - "V(inconclusive): too few connections of others reached the wave to say anything. Silence is not safety."
+    the controller's connects to a host or to the whole wave failed than O(limits) allow, and than those to the
+    controls explain."
+  - "V(inconclusive): too few connections of others reached the wave to say anything, or the samples of one of its
+    hosts cannot be compared. Silence is not safety."
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.controller
@@ -113,6 +115,12 @@ reason:
   returned: when observations are judged
   type: str
   sample: 0 timestamp rejects in 812 connections, 0.0 per 1,000 (controls 0.0); 0 of 60 connects failed, 0 slow
+evidence:
+  description:
+    - Whether the reason speaks against the set. True for rejects, failed connects, and what a guard rolled back by
+      evidence; false for a lost host and a missed deadline.
+  returned: when observations are judged
+  type: bool
 msg:
   description: Verdict and reason in a sentence; with O(started), what changed on which hosts, in lines.
   returned: always
@@ -122,7 +130,8 @@ figures:
   returned: when observations are judged
   type: dict
 invalid:
-  description: Hosts whose samples cannot be compared, with the reason. They count neither for nor against.
+  description:
+    - Hosts whose samples cannot be compared, with the reason. With one of them in the wave, it is not promoted.
   returned: when observations are judged
   type: dict
 progress:

@@ -155,6 +155,16 @@ def silent(result: Mapping[str, Any]) -> bool:
     return bool(result.get("unreachable")) or bool(_TIMED_OUT.search(str(result.get("msg", ""))))
 
 
+def failures(*results: Mapping[str, Any]) -> list[str]:
+    """Hosts on which one of the tasks failed, with its message."""
+    failed = {}
+    for result_of in results:
+        for host, result in result_of.items():
+            if result.get("failed") or result.get("unreachable"):
+                failed[host] = [one_line(result.get("msg"))]
+    return shared(failed)
+
+
 def undone_lines(undone: Mapping[str, Any]) -> list[str]:
     """What rolling back did on each host."""
     return shared({host: _undone(result) for host, result in undone.items()})

@@ -7,8 +7,9 @@ Observations are plain data that a rollout stores, so that a stored rollout can 
 
     wave: 1
     began: seconds since 1970
-    hosts:    {name: {prior: sample, before: sample, samples: [sample or null], lost: why or null, guard: why or null}}
-    controls: {name: {prior: null, before: sample, samples: [...], lost: ..., guard: null}}
+    hosts:    {name: {prior: sample, before: sample, samples: [sample or null], lost: why or null, guard: why or null,
+               guard_evidence: bool}}
+    controls: {name: {prior: null, before: sample, samples: [...], lost: ..., guard: null, guard_evidence: false}}
     looks:    [{elapsed: seconds, probes: {host: {attempts, ok, slow, failed, ...}}}]
 
 A sample is what `sysctl_trial_info` returns: {time, boot_id, counters}. `prior` is from the facts, `before` from just
@@ -17,6 +18,7 @@ before the change, and there is one of `samples` for each of `looks`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,13 +31,17 @@ from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
     per_thousand,
     timestamp_rejects,
 )
-from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count
+from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, failures
 
 Observations = dict[str, Any]
 
 PROMOTE = "promote"
 ROLL_BACK = "roll_back"
 INCONCLUSIVE = "inconclusive"
+
+# Where connects to the controls fail too, that much higher odds of a failure, and a chance that small, are needed.
+_FAILED_ODDS_RATIO = 1.5
+_FAILED_CHANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,9 @@ class Verdict:
     wave: Tally
     controls: Tally
     before: Tally
-    # Hosts whose samples could not be compared, with the reason: they count neither for nor against.
+    # Whether it speaks against the set itself. A lost host or a missed deadline does not.
+    evidence: bool = False
+    # Hosts whose samples could not be compared, with the reason.
     invalid: dict[str, str] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
@@ -120,7 +128,7 @@ def begin(
         "wave": wave,
         "began": now,
         "hosts": hosts,
-        "controls": {name: _subject(result.get("sample"), None) for name, result in controls.items()},
+        "controls": {name: _control(result) for name, result in controls.items()},
         "looks": [],
     }
 
@@ -147,22 +155,36 @@ def add_look(
 
 
 def _subject(before: Any, prior: Any) -> dict[str, Any]:
-    return {"prior": prior, "before": _bare(before), "samples": [], "lost": None, "guard": None}
+    return {
+        "prior": prior,
+        "before": _bare(before),
+        "samples": [],
+        "lost": None,
+        "guard": None,
+        "guard_evidence": False,
+    }
+
+
+def _control(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_subject(result.get("sample"), None), "lost": _lost(result)}
 
 
 def _look(subject: Mapping[str, Any], result: Mapping[str, Any], on_trial: bool) -> dict[str, Any]:
-    lost = guard = None
-    if "sample" not in result:
-        lost = str(result.get("msg") or "it did not answer").strip()
-    elif on_trial and not result.get("pending"):
-        history = result.get("history") or [{}]
-        guard = str(history[0].get("reason") or "the trial is gone")
-    return {
+    # Who is lost is not asked again.
+    seen = {
         **subject,
         "samples": [*subject["samples"], _bare(result.get("sample"))],
-        "lost": lost,
-        "guard": subject["guard"] or guard,
+        "lost": _lost(result) if result else subject["lost"] or _lost(result),
     }
+    if on_trial and not seen["lost"] and not seen["guard"] and not result.get("pending"):
+        ended = (result.get("history") or [{}])[0]
+        seen["guard"] = str(ended.get("reason") or "the trial is gone")
+        seen["guard_evidence"] = bool(ended.get("by_evidence"))
+    return seen
+
+
+def _lost(result: Mapping[str, Any]) -> str | None:
+    return None if "sample" in result else str(result.get("msg") or "it did not answer").strip()
 
 
 def _bare(sample: Any) -> dict[str, Any] | None:
@@ -175,24 +197,32 @@ def _bare(sample: Any) -> dict[str, Any] | None:
 def judge(observations: Observations, limits: Limits) -> Verdict:
     """The verdict on all looks so far."""
     invalid: dict[str, str] = {}
+    invalid_controls: dict[str, str] = {}
     each = {name: _tally(observations, [name], "hosts", invalid) for name in observations["hosts"]}
     wave = _tally(observations, observations["hosts"], "hosts", {})
-    controls = _tally(observations, observations["controls"], "controls", invalid)
+    controls = _tally(observations, observations["controls"], "controls", invalid_controls)
     before = _before(observations)
-    verdict, reason = _decide(observations, limits, each, wave, controls, before)
-    return Verdict(verdict, reason, wave, controls, before, invalid)
+    verdict, reason, evidence = _decide(observations, limits, each, wave, controls, before, invalid)
+    return Verdict(verdict, reason, wave, controls, before, evidence, {**invalid, **invalid_controls})
 
 
 def _decide(
-    observations: Observations, limits: Limits, each: Mapping[str, Tally], wave: Tally, controls: Tally, before: Tally
-) -> tuple[str, str]:
-    """The plain thresholds. Whatever replaces them takes and returns the same."""
+    observations: Observations,
+    limits: Limits,
+    each: Mapping[str, Tally],
+    wave: Tally,
+    controls: Tally,
+    before: Tally,
+    invalid: Mapping[str, str],
+) -> tuple[str, str, bool]:
+    """Verdict, reason, and whether there is evidence against the set. The plain thresholds."""
+    tripped = {name: host["guard"] for name, host in observations["hosts"].items() if host["guard"]}
+    by_evidence = any(host.get("guard_evidence") for host in observations["hosts"].values())
     lost = {name: host["lost"] for name, host in observations["hosts"].items() if host["lost"]}
     if lost:
-        return ROLL_BACK, f"lost {_named(lost)}; {_compare(wave, controls, before)}"
-    tripped = {name: host["guard"] for name, host in observations["hosts"].items() if host["guard"]}
+        return ROLL_BACK, f"lost {_named(lost)}; {_compare(wave, controls, before)}", by_evidence
     if tripped:
-        return ROLL_BACK, f"the guard rolled back {_named(tripped)}; {_compare(wave, controls, before)}"
+        return ROLL_BACK, f"the guard rolled back {_named(tripped)}; {_compare(wave, controls, before)}", by_evidence
 
     # A reference with hardly any connections says nothing.
     references = [group for group in (controls, before) if group.opens >= limits.min_opens]
@@ -207,17 +237,58 @@ def _decide(
             limits.max_rejects_per_1000,
             limits.max_ratio,
         ):
-            return ROLL_BACK, f"too many timestamp rejects on {name}: {_compare(tally, controls, before)}"
+            return ROLL_BACK, f"too many timestamp rejects on {name}: {_compare(tally, controls, before)}", True
+        if _fails_connects(tally, controls, limits, 1 if tally is wave else len(each)):
+            return ROLL_BACK, f"too many failed connects to {name}: {_compare(tally, controls, before)}", True
 
-    excess = wave.failed - wave.connects * controls.failed_share
-    if wave.failed_share * 100 > limits.max_failed_connects_percent and excess >= limits.min_failed_connects:
-        return ROLL_BACK, f"too many failed connects: {_compare(wave, controls, before)}"
+    if invalid:
+        return INCONCLUSIVE, f"nothing is known of {_named(invalid)}; {_compare(wave, controls, before)}", False
     if wave.opens < limits.min_opens:
-        return INCONCLUSIVE, (
+        return (
+            INCONCLUSIVE,
             f"only {count(wave.opens, 'connection')} of others in the soak, at least {limits.min_opens} are needed: "
-            f"{_compare(wave, controls, before)}"
+            f"{_compare(wave, controls, before)}",
+            False,
         )
-    return PROMOTE, _compare(wave, controls, before)
+    return PROMOTE, _compare(wave, controls, before), False
+
+
+def _fails_connects(tally: Tally, controls: Tally, limits: Limits, among: int) -> bool:
+    """Whether more connects fail than are tolerated, and than what fails at the controls too explains.
+
+    `among` is how many are asked: of many hosts, one has bad luck.
+    """
+    excess = tally.failed - tally.connects * controls.failed_share
+    if tally.failed_share * 100 <= limits.max_failed_connects_percent or excess < limits.min_failed_connects:
+        return False
+    if not controls.failed:
+        return True
+    good, good_controls = tally.connects - tally.failed, controls.connects - controls.failed
+    return (
+        tally.failed * good_controls > _FAILED_ODDS_RATIO * good * controls.failed
+        and _chance(tally, controls) * among < _FAILED_CHANCE
+    )
+
+
+def _chance(tally: Tally, controls: Tally) -> float:
+    """How likely so many of the failures of both hit the tally by chance (Fisher's exact test, one-sided)."""
+    failed, connects = tally.failed + controls.failed, tally.connects + controls.connects
+    whole = _log_choose(connects, failed)
+    return sum(
+        math.exp(_log_choose(tally.connects, hit) + _log_choose(controls.connects, failed - hit) - whole)
+        for hit in range(tally.failed, min(tally.connects, failed) + 1)
+    )
+
+
+def _log_choose(total: int, chosen: int) -> float:
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
+
+
+def blame(started: Mapping[str, Any], judged: Mapping[str, Any], confirmed: Mapping[str, Any]) -> tuple[str, bool]:
+    """Why a wave is rolled back, and whether that is evidence against the set: its verdict, or whatever else failed."""
+    if judged.get("verdict") and judged.get("failed"):
+        return str(judged["reason"]), bool(judged.get("evidence"))
+    return "; ".join(failures(started, confirmed)) or "the wave failed, though not by its verdict", False
 
 
 def _tally(observations: Observations, names: Iterable[str], group: str, invalid: dict[str, str]) -> Tally:

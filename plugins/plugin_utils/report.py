@@ -77,7 +77,7 @@ def wave_record(
         "outcome": outcome(started, undone),
         "verdict": judged.get("verdict"),
         # A wave that was promoted may still fail to be confirmed.
-        "reason": "; ".join(_failures(started, confirmed)) or judged.get("reason") or "",
+        "reason": "; ".join(account.failures(started, confirmed)) or judged.get("reason") or "",
         "figures": judged.get("figures", {}),
         "invalid": judged.get("invalid", {}),
         "observations": judged.get("observations"),
@@ -108,15 +108,6 @@ def _host_outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) 
         return "not_rolled_back"
     state = undone.get("trial", {}).get("state")
     return "rolled_back" if undone.get("changed") or state == "rolled_back" else "untouched"
-
-
-def _failures(*results: Mapping[str, Any]) -> list[str]:
-    failures = {}
-    for result_of in results:
-        for host, result in result_of.items():
-            if result.get("failed") or result.get("unreachable"):
-                failures[host] = [account.one_line(result.get("msg"))]
-    return account.shared(failures)
 
 
 def lines(record: Record, wave: Mapping[str, Any], undone: Mapping[str, Any] | None, path: Path) -> list[str]:

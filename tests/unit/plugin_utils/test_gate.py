@@ -98,12 +98,18 @@ def test_a_lost_host_rolls_the_wave_back() -> None:
     assert result.verdict == gate.ROLL_BACK
     assert result.reason.startswith("lost b (timed out)")
     assert result.invalid == {"b": "timed out"}
+    assert not result.evidence
 
 
-def test_a_guard_that_rolled_back_rolls_the_wave_back() -> None:
-    looked = {"sample": sample(500), "pending": None, "history": [{"reason": "30 rejects"}]}
+@pytest.mark.parametrize("by_evidence", [True, False])
+def test_a_guard_that_rolled_back_rolls_the_wave_back(by_evidence: bool) -> None:
+    looked = {
+        "sample": sample(500),
+        "pending": None,
+        "history": [{"reason": "30 rejects", "by_evidence": by_evidence}],
+    }
     result = gate.judge(wave({"a": looked}), LIMITS)
-    assert result.verdict == gate.ROLL_BACK
+    assert (result.verdict, result.evidence) == (gate.ROLL_BACK, by_evidence)
     assert result.reason.startswith("the guard rolled back a (30 rejects)")
 
 
@@ -115,14 +121,41 @@ def test_failed_connects_roll_back_unless_the_controls_fail_too() -> None:
     assert verdict(wave(hosts, controls, probes={"a": probe(60, 2), "c": probe(60)})) == gate.PROMOTE
 
 
+def test_one_dead_host_of_a_large_wave_is_found() -> None:
+    hosts = {f"h{number}": {"sample": sample(500)} for number in range(61)}
+    probes = {**{name: probe(24) for name in hosts}, "h7": probe(24, 24), "c": probe(120)}
+    result = gate.judge(wave(hosts, {"c": {"sample": sample(500)}}, probes=probes), LIMITS)
+    assert (result.verdict, result.evidence) == (gate.ROLL_BACK, True)
+    assert result.reason.startswith("too many failed connects to h7: ")
+
+
+@pytest.mark.parametrize("lossy", [0, 1])
+def test_a_dead_host_is_found_in_an_outage_too(lossy: int) -> None:
+    hosts = {f"h{number}": {"sample": sample(500)} for number in range(61)}
+    probes = {**{name: probe(24, 2) for name in hosts}, "h7": probe(24, 24 - lossy), "c": probe(120, 12)}
+    assert verdict(wave(hosts, {"c": {"sample": sample(500)}}, probes=probes)) == gate.ROLL_BACK
+
+
+def test_an_outage_of_all_is_not_held_against_the_set() -> None:
+    hosts = {f"h{number}": {"sample": sample(500)} for number in range(40)}
+    controls = {"c": {"sample": sample(500)}}
+    probes = {**{name: probe(25, 2 + number % 2) for number, name in enumerate(hosts)}, "c": probe(1000, 90)}
+    result = gate.judge(wave(hosts, controls, probes=probes), LIMITS)
+    assert (result.wave.failed, result.wave.connects) == (100, 1000)
+    assert result.verdict == gate.PROMOTE
+    # One of forty hosts has bad luck.
+    assert verdict(wave(hosts, controls, probes={**probes, "h7": probe(25, 7)})) == gate.PROMOTE
+
+
 @pytest.mark.parametrize(
     "later",
     [sample(500, 50, boot_id="other"), sample(-1, 50), sample(500, 50, **{"TcpExt.TSEcrRejected": 1})],
     ids=["rebooted", "went back", "other header"],
 )
-def test_samples_that_cannot_be_compared_are_named_and_not_zero(later: dict[str, Any]) -> None:
+def test_samples_that_cannot_be_compared_are_named_and_prove_nothing(later: dict[str, Any]) -> None:
     result = gate.judge(wave({"a": {"sample": later}, "b": {"sample": sample(500)}}), LIMITS)
-    assert result.verdict == gate.PROMOTE
+    assert result.verdict == gate.INCONCLUSIVE
+    assert result.reason.startswith("nothing is known of a (its counters cannot be compared")
     assert list(result.invalid) == ["a"]
     assert result.wave.opens == 499
 
@@ -131,6 +164,29 @@ def test_a_control_out_of_reach_is_named_and_no_failure() -> None:
     result = gate.judge(wave({"a": {"sample": sample(500)}}, {"c": {"msg": "no route"}}), LIMITS)
     assert result.verdict == gate.PROMOTE
     assert result.invalid == {"c": "no route"}
+
+
+def test_a_lost_control_is_not_asked_again() -> None:
+    observations = gate.add_look(
+        wave({"a": {"sample": sample(500)}}, {"c": {"msg": "no route"}}),
+        {"a": {"pending": {"id": "t"}, "sample": sample(900)}},
+        {},
+        {},
+        160.0,
+    )
+    assert observations["controls"]["c"]["lost"] == "no route"
+    assert len(observations["controls"]["c"]["samples"]) == 2
+    assert gate.begin(1, {}, {"c": {"msg": "no route"}}, {}, 0.0)["controls"]["c"]["lost"] == "no route"
+
+
+def test_what_is_blamed_for_a_rollback() -> None:
+    promoted = {"verdict": gate.PROMOTE, "reason": "all is well", "evidence": False, "failed": False}
+    failed = {"verdict": gate.ROLL_BACK, "reason": "rejects", "evidence": True, "failed": True}
+    confirmed = {"a": {"changed": True}, "b": {"failed": True, "msg": "no\nspace"}}
+    assert gate.blame({}, failed, {}) == ("rejects", True)
+    assert gate.blame({}, promoted, confirmed) == ("b: no space", False)
+    assert gate.blame({"a": {"unreachable": True, "msg": "gone"}}, {}, {}) == ("a: gone", False)
+    assert gate.blame({}, promoted, {})[0] == "the wave failed, though not by its verdict"
 
 
 def test_hosts_that_had_the_set_take_no_part() -> None:
