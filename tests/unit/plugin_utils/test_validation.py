@@ -84,6 +84,7 @@ def test_l7_proxy_is_a_good_set(release: str) -> None:
     facts = {**HOSTS["kernel-4.19-l7-proxy-behind-lvs-dr"], "kernel": {"release": release}}
     result = example("l7_proxy", facts, DECLARED["kernel-4.19-l7-proxy-behind-lvs-dr"])
     assert said(result, "error", "warning") == {}
+    assert "queues.syn_backlog_capped" not in said(result, "info").get("info", [])
     assert all(item.why for item in result.plan)
 
 
