@@ -228,7 +228,6 @@ def module_loaded_later(context: Context) -> Iterator[Problem]:
                 keys,
                 f"{listed(keys, 3)} can be set at boot only if the module {module} is loaded by then.",
                 "The files of sysctl.d are read once, early. Where a firewall or a container engine loads the module "
-                "later, "
-                "it begins with its own defaults.",
+                "later, it begins with its own defaults.",
                 f"Put {module} into a file of /etc/modules-load.d, which is read before them.",
             )

@@ -48,8 +48,7 @@ def pages_beyond_memory(context: Context) -> Iterator[Problem]:
             (key,),
             f"{key} = {context.proposed[key]}: {most} pages are {amount(total)}; this host has {amount(memory)}.",
             f"The unit is pages of {context.facts.page_size} bytes, not bytes: {listed}. The kernel would kill "
-            "programs "
-            "for want of memory before the protocol gives any back.",
+            "programs for want of memory before the protocol gives any back.",
             _leave_pages(context, key, memory),
             severity="error" if total > memory else "warning",
         )
@@ -154,8 +153,7 @@ def maximum_lowered(context: Context) -> Iterator[Problem]:
             yield Problem(
                 tuple(key for key in (default, core) if context.sets(key)),
                 f"{default} = {start} is more than {core} = {most}: a program that asks for a larger buffer gets a "
-                "smaller "
-                "one.",
+                "smaller one.",
                 "A socket begins with the default, and setsockopt() is cut to the maximum.",
                 f"Write {core} = {start} or more, or a smaller {default}.",
             )
@@ -187,9 +185,8 @@ def reach(context: Context) -> Iterator[Problem]:
         seconds = usable * 8 / (mbps * 1e6)
         lowered = now is not None and len(now) == 3 and numbers[2] < now[2]
         message = (
-            f"{key} up to {amount(numbers[2])}: one connection fills {_rate(mbps)}, this host's fastest interface, "
-            "on paths "
-            f"of up to {duration(seconds)} round trip."
+            f"{key} up to {amount(numbers[2])}: one connection fills {_rate(mbps)}, this host's fastest interface, on "
+            f"paths of up to {duration(seconds)} round trip."
         )
         if lowered and seconds < 0.02:
             yield Problem(
@@ -198,8 +195,7 @@ def reach(context: Context) -> Iterator[Problem]:
                 f"It was {amount(now[2]) if now else ''} before. On longer paths a connection has to wait for "
                 "acknowledgements.",
                 f"Leave the third number at {now[2] if now else 'what it was'}; more is needed only where single "
-                "connections "
-                "must fill a longer path.",
+                "connections must fill a longer path.",
                 severity="warning",
             )
         elif seconds < 0.02 or seconds > 1:
@@ -228,9 +224,8 @@ def pages_lowered(context: Context) -> Iterator[Problem]:
         page = context.facts.page_size
         yield Problem(
             (key,),
-            f"{key} = {context.proposed[key]} limits all sockets of the host together to "
-            f"{amount(numbers[2] * page)}; now it "
-            f"is {amount(now[2] * page)}.",
+            f"{key} = {context.proposed[key]} limits all sockets of the host together to {amount(numbers[2] * page)}; "
+            f"now it is {amount(now[2] * page)}.",
             f"The unit is pages of {page} bytes. Beyond the last number the kernel drops what arrives and refuses to "
             "send.",
             f"Leave the line out; the kernel chose {context.now(key)} by this host's memory.",
@@ -281,8 +276,7 @@ def window_share(context: Context) -> Iterator[Problem]:
         (_WIN_SCALE,),
         f"{_WIN_SCALE} = {number} offers {share * 100:.3g} % of each receive buffer to the peer as window.",
         "The rest is for what packets take beside their data, which is about half for packets of full size and more "
-        "for "
-        "small ones. From 6.6 on the kernel measures it and this has no effect.",
+        "for small ones. From 6.6 on the kernel measures it and this has no effect.",
         f"Write {_WIN_SCALE} = 1 instead: half of the buffer, which is the default.",
         severity="warning" if wrong else None,
     )
@@ -296,8 +290,7 @@ def unsent_limit_tiny(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_NOTSENT,),
             f"{_NOTSENT} = {number}: a program may write again only when fewer than {plural(number, 'byte')} are "
-            "unsent, so "
-            "that it wakes up for every few packets.",
+            "unsent, so that it wakes up for every few packets.",
             "The unit is bytes, not KiB. Sending then costs a system call a packet and may pause between them.",
             f"Write {_NOTSENT} = 131072 instead, or 16384 where the program must react quickly.",
         )

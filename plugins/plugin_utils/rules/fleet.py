@@ -157,11 +157,9 @@ def recycle_meets_offsets(members: Sequence[Member]) -> Iterator[Mismatch]:
             (_RECYCLE,),
             _names(recycling),
             f"{_RECYCLE} is on ({listed(_names(recycling))}), and the kernels of {listed(_names(offset))} give each "
-            "connection a "
-            "timestamp offset of its own: about half of the connections between them will fail.",
+            "connection a timestamp offset of its own: about half of the connections between them will fail.",
             "recycle compares the timestamp of a SYN with the last one of the same address; with such offsets every "
-            "second "
-            "one is older. Read from kernel symbols or by version 4.10.",
+            "second one is older. Read from kernel symbols or by version 4.10.",
             f"Write {_RECYCLE} = 0 on {listed(_names(recycling))} first; until then tcp_timestamps = 2 on the others "
             "avoids it.",
         )
@@ -182,8 +180,7 @@ def reuse_needs_both_ends(members: Sequence[Member]) -> Iterator[Mismatch]:
             (_REUSE, _TIMESTAMPS),
             _names(without),
             f"{_REUSE} = 1 on {listed(_names(reusing))} does nothing for connections to {listed(_names(without))}, "
-            "where "
-            f"{_TIMESTAMPS} = 0.",
+            f"where {_TIMESTAMPS} = 0.",
             "A port in TIME_WAIT is taken over only where timestamps of both ends prove that the old connection is "
             "over.",
             f"Write {_TIMESTAMPS} = 1 on {listed(_names(without))}.",
@@ -236,9 +233,8 @@ def standby_tracks_less(members: Sequence[Member]) -> Iterator[Mismatch]:
             yield Mismatch(
                 (_CONNTRACK,),
                 _names(less),
-                f"{_CONNTRACK} is {listed(map(str, values))} on {listed(_names(less))} and {most} on other hosts "
-                "with role "
-                f"{shared} that may hand over to them.",
+                f"{_CONNTRACK} is {listed(map(str, values))} on {listed(_names(less))} and {most} on other hosts with "
+                f"role {shared} that may hand over to them.",
                 "When the larger one fails, the smaller one gets its connections and drops what does not fit.",
                 f"Write {_CONNTRACK} = {most} on {listed(_names(less))}.",
             )

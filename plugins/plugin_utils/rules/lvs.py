@@ -193,8 +193,7 @@ def other_forwarding_method(context: Context) -> Iterator[Problem]:
                 (key,),
                 f"{key} = {context.proposed[key]} has no effect on a director that forwards by {front}.",
                 f"It acts with {' and '.join(methods)}: only there answers come back through the director or packets "
-                "are "
-                "wrapped.",
+                "are wrapped.",
                 "Leave the line out.",
             )
 
@@ -224,9 +223,8 @@ def connection_reuse(context: Context) -> Iterator[Problem]:
     elif mode == 1 and conntrack == 1 and old:
         yield Problem(
             tuple(key for key in (_REUSE_MODE, _VS_CONNTRACK) if context.sets(key)),
-            f"{_VS_CONNTRACK} = 1 with {_REUSE_MODE} = 1 on kernel {context.facts.kernel.release}: a connection from "
-            "a port "
-            "that was used shortly before waits one second.",
+            f"{_VS_CONNTRACK} = 1 with {_REUSE_MODE} = 1 on kernel {context.facts.kernel.release}: a connection from a "
+            "port that was used shortly before waits one second.",
             "The director drops the first SYN, to be rid of the old conntrack entry, and the client sends it again.",
             f"Write {_VS_CONNTRACK} = 0 where no filter rule needs it, or use 5.9 or later.",
         )

@@ -152,8 +152,7 @@ def capacity(context: Context) -> Iterator[Problem]:
     yield Problem(
         (_RANGE,),
         f"{_RANGE} = {context.proposed[_RANGE]}: {ports} ports, so {ports // 60} new connections a second from one "
-        "address "
-        "to one address and port, each of which waits 60 s in TIME_WAIT here.",
+        "address to one address and port, each of which waits 60 s in TIME_WAIT here.",
         f"With {_REUSE} = 1 a port is free again after about a second, so that the open connections are the limit."
         if reuse
         else "It limits the side that opens and closes. Other destinations have the same ports once more, and accepted "

@@ -146,8 +146,7 @@ def input_queue_beyond_memory(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_BACKLOG,),
             f"{_BACKLOG} = {proposed} is a limit for each of {plural(cpus, 'processor')}: {amount(most)} of packets "
-            "may "
-            f"wait; this host has {amount(memory)}.",
+            f"may wait; this host has {amount(memory)}.",
             "A queue that long also makes the packets in it old: they are answered when their senders have given up.",
             f"Write {_BACKLOG} = {max(1000, _thousands(memory // 32 // cpus // _PACKET_BYTES))} or less, and look at "
             "the second column of /proc/net/softnet_stat (drops) before raising it again.",

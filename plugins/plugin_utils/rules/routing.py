@@ -147,8 +147,7 @@ def router_ignores_advertisements(context: Context) -> Iterator[Problem]:
         yield Problem(
             (_FORWARD_IPV6,),
             f"{_FORWARD_IPV6} = {context.proposed[_FORWARD_IPV6]} makes {listed(name for name, _key in deaf)} ignore "
-            "router "
-            "advertisements.",
+            "router advertisements.",
             "accept_ra = 1 holds only for hosts that do not forward. A default route and addresses that came by "
             "advertisements expire, mostly within 30 minutes.",
             f"Set {deaf[0][1]} = 2 too where the route comes by advertisements, or 0 to say that it is static.",

@@ -376,10 +376,9 @@ def offset_per_connection(context: Context) -> Iterator[Problem]:
             else "may give each connection a timestamp offset of its own (its symbols are hidden)."
         ),
         f"As a {' and '.join(context.topology.roles)} ({context.topology.source('role')}) it may open connections "
-        "through "
-        "a NAT. When that uses a port again within 60 s, the server sees timestamps that go backwards and rejects.",
+        "through a NAT. When that uses a port again within 60 s, the server sees timestamps that go backwards and "
+        "rejects.",
         f"Leave {_TIMESTAMPS} = {context.now(_TIMESTAMPS)} until the NAT's port pool is known to be wide, and watch "
-        "the "
-        "timestamp rejects of the servers.",
+        "the timestamp rejects of the servers.",
         severity=None if certain else "info",
     )
