@@ -16,6 +16,7 @@ import time
 from . import _guard_process
 from ._counters import now, sample
 from ._host_evidence import HostEvidence
+from ._log import log
 from ._state import Busy, State, StateError, try_flock
 from ._trial import PENDING, Trials
 
@@ -81,10 +82,15 @@ class Guard:
         return False
 
     def _observe(self, seen):
-        if self.evidence is None:
-            # The record of an undo has no guard to configure: nothing is judged then.
-            self.evidence = HostEvidence(self.record.get("guard") or {"enabled": False})
-        self.evidence.add(seen)
+        try:
+            if self.evidence is None:
+                # The record of an undo has no guard to configure: nothing is judged then.
+                self.evidence = HostEvidence(self.record.get("guard") or {"enabled": False})
+            self.evidence.add(seen)
+        except Exception as problem:
+            # Whatever goes wrong with judging, the deadline holds.
+            log("the guard cannot judge any more and waits for the deadline: %r" % problem)
+            self.evidence = HostEvidence({"enabled": False})
 
     def _act(self):
         """Whether the trial is over now."""
@@ -132,7 +138,9 @@ def read_samples(state):
     with contextlib.suppress(OSError), open(state.path(_guard_process.SAMPLES)) as stream:
         for line in stream:
             with contextlib.suppress(ValueError):  # The last line of a guard that was killed.
-                samples.append(json.loads(line))
+                seen = json.loads(line)
+                if isinstance(seen, dict) and {"phase", "boot_id", "counters"} <= set(seen):
+                    samples.append(seen)
     return samples
 
 

@@ -106,11 +106,20 @@ def dismiss(state):
             pid = (state.read(READY) or {}).get("pid")
         if pid == os.getpid():
             return  # The guard itself ended the trial; it leaves by itself.
-        if pid:
+        if pid and _is_guard(pid, state):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGUSR1)
         time.sleep(0.02)
     clear(state)
+
+
+def _is_guard(pid, state):
+    """Whether this process runs the archive: the number may be somebody else's by now."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as stream:
+            return state.path(ARCHIVE).encode() in stream.read().split(b"\0")
+    except OSError:
+        return False
 
 
 def clear(state):

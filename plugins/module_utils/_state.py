@@ -121,7 +121,10 @@ class State:
         """One writer at a time. Raises Busy after wait_seconds."""
         give_up = time.monotonic() + wait_seconds
         while True:
-            descriptor = try_flock(self.path("lock"))
+            try:
+                descriptor = try_flock(self.path("lock"))
+            except OSError as problem:
+                raise StateError("cannot lock %s: %s" % (self.path("lock"), problem.strerror)) from None
             if descriptor is not None:
                 break
             if time.monotonic() >= give_up:

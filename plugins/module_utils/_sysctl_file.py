@@ -63,11 +63,19 @@ def text_of(shot):
 
 
 def holds(path, content):
-    """Whether the file has exactly this text."""
+    """Whether it is a plain file with exactly this text."""
     try:
-        with open(path, "rb") as stream:
-            return stream.read() == content.encode("utf-8")
-    except OSError:
+        shot = snapshot(path)
+    except (BadFile, OSError):
+        return False
+    return shot is not None and base64.b64decode(shot["bytes"]) == content.encode("utf-8")
+
+
+def is_as(path, shot):
+    """Whether the file is still what snapshot() saw."""
+    try:
+        return snapshot(path) == shot
+    except BadFile:
         return False
 
 

@@ -89,10 +89,12 @@ class Trials:
         originals = self.originals()
         # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
         asked = values_of(last["set"]) if last else {}
+        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
+        elsewhere = {key for named in newest.values() for key in named}
         dropped = {
             key: originals[key]
             for key, now_is in asked.items()
-            if key not in values and key in originals and now_is is not None
+            if key not in values and key not in elsewhere and key in originals and now_is is not None
         }
         return dict(list(dropped.items()) + list(values.items()))
 
@@ -129,10 +131,21 @@ class Trials:
 
     # What happens ----------------------------------------------------------------------------------------------------
 
-    def check_start(self, values, path, force):
-        """Raises TrialError where a trial of these values must not begin."""
+    def is_over(self, record):
+        """Whether the next look ends this pending trial: see recover()."""
+        return (
+            record["phase"] != "on_trial"
+            or record["boot_id"] != boot_id()
+            or now() >= record["deadline"]
+            or not _guard_process.alive(self.state)
+        )
+
+    def check_start(self, values, content, path, force):
+        """The values now of all keys that would be written; TrialError where a trial of these values must not begin."""
+        if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
+            raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         record = self.pending()
-        if record:
+        if record and not self.is_over(record):
             raise TrialError(
                 "a trial is pending here: rollout %s by %s with %s, until %s. Confirm it or roll it back first"
                 % (
@@ -154,18 +167,20 @@ class Trials:
             problem = obstacle(key)
             if problem:
                 raise TrialError(problem)
-        return values_of(targets)
+        found = values_of(targets)
+        if record:
+            # It would be ended first.
+            found.update({key: record["before"][key] for key in found if record["applied"].get(key) == found[key]})
+        return found
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
         _sysctl_file.check_path(path)
-        if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
-            raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         self.state.prepare()
         self._let_guard_restore()
         with self.state.locked():
             self.recover()
-            before = self.check_start(values, path, force)
+            before = self.check_start(values, content, path, force)
             targets = self.targets(values, path)
             tree = read_tree().values
             record = {
@@ -192,7 +207,9 @@ class Trials:
             self.state.write(PENDING, record)
             try:
                 _guard_process.start(self.state, record["id"], guard["baseline_seconds"])
-                record["phase"] = "writing"
+                # Anew: while the guard sampled the time before, somebody else may have written.
+                tree = read_tree().values
+                record.update(phase="writing", before=values_of(targets), tree=tree)
                 self.state.write(PENDING, record)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
@@ -208,6 +225,19 @@ class Trials:
             )
             return record
 
+    def check_confirm(self, record, rollout_id):
+        """Raises TrialError where the pending trial must not be confirmed."""
+        _check_rollout(record, rollout_id)
+        drift = self.drift(record)
+        if drift:
+            raise TrialError(
+                "not confirmed, because something else wrote meanwhile: %s"
+                % "; ".join("%(key)s is %(found)r, the trial gave it %(expected)r" % entry for entry in drift)
+            )
+        path = record["path"]
+        if not _sysctl_file.holds(path, record["content"]) and _sysctl_file.snapshot(path) != record["file"]:
+            raise TrialError("not confirmed, because somebody else changed %s meanwhile" % path)
+
     def confirm(self, rollout_id):
         """Persists the pending trial; returns (its record, whether that was news)."""
         if not self.state.exists():
@@ -216,17 +246,8 @@ class Trials:
             self.recover()
             record = self.pending()
             if record is None:
-                return self._already_confirmed(rollout_id), False
-            if rollout_id and record["rollout_id"] != rollout_id:
-                raise TrialError(
-                    "the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id)
-                )
-            drift = self.drift(record)
-            if drift:
-                raise TrialError(
-                    "not confirmed, because something else wrote meanwhile: %s"
-                    % "; ".join("%(key)s is %(found)r, the trial gave it %(expected)r" % entry for entry in drift)
-                )
+                return self.already_confirmed(rollout_id), False
+            self.check_confirm(record, rollout_id)
             # Damage to these is to be found before the point of no return.
             self.confirmed()
             self._originals()
@@ -249,41 +270,47 @@ class Trials:
         self._let_guard_restore()
         with self.state.locked():
             self.recover()
-            record = self.pending()
-            if record is not None and rollout_id and record["rollout_id"] != rollout_id:
-                raise TrialError(
-                    "the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id)
-                )
-            if record is not None:
-                return record, self.revert(record, reason, by_evidence)
-            if rollout_id:
-                latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
-                if latest is None or latest["state"] != "confirmed":
-                    return None, latest
-            stack = self.confirmed()
-            if not stack:
-                return None, None
-            record = stack[-1]
-            if rollout_id and record["rollout_id"] != rollout_id:
-                raise TrialError(
-                    "rollout %s was confirmed here, and %s after it: undo the later one first"
-                    % (rollout_id, record["rollout_id"])
-                )
-            return record, self._begin_undo(dict(record, ends=[record["id"]]), reason)
+            pending, confirmed, outcome = self.what_to_undo(rollout_id)
+            if pending:
+                return pending, self.revert(pending, reason, by_evidence)
+            if confirmed:
+                return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason)
+            return None, outcome
+
+    def what_to_undo(self, rollout_id):
+        """One of (pending record, confirmed record, outcome that leaves nothing to undo); the others are None."""
+        record = self.pending()
+        if record is not None:
+            _check_rollout(record, rollout_id)
+            return record, None, None
+        if rollout_id:
+            latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
+            if latest is None or latest["state"] != "confirmed":
+                return None, None, latest
+        stack = self.confirmed()
+        if not stack:
+            return None, None, None
+        if rollout_id and stack[-1]["rollout_id"] != rollout_id:
+            raise TrialError(
+                "rollout %s was confirmed here, and %s after it: undo the later one first"
+                % (rollout_id, stack[-1]["rollout_id"])
+            )
+        return None, stack[-1], None
 
     def remove(self, reason):
-        """Everything back to before nettune first touched this host; returns (record or None, outcome or None)."""
+        """Everything back to before nettune first touched this host; returns (records, last outcome or None)."""
         if not self.state.exists():
-            return None, None
+            return [], None
         self._let_guard_restore()
         with self.state.locked():
             self.recover()
-            record = self.pending()
-            outcome = self.revert(record, reason) if record else None
-            for record in self.whole_undo():
+            pending = self.pending()
+            outcome = self.revert(pending, reason) if pending else None
+            undone = self.whole_undo()
+            for record in undone:
                 outcome = self._begin_undo(record, reason)
         self.state.remove_folder()
-        return record, outcome
+        return ([pending] if pending else []) + undone, outcome
 
     def whole_undo(self):
         """Records that undo all confirmed trials at once, one for each file."""
@@ -291,24 +318,34 @@ class Trials:
         records = []
         for path in sorted({entry["path"] for entry in self.confirmed()}):
             stack = [entry for entry in self.confirmed() if entry["path"] == path]
-            after = {key: pair["after"] for entry in stack for key, pair in entry["values"].items()}
-            values = {key: {"before": originals["values"][key], "after": value} for key, value in after.items()}
-            last = dict(stack[-1], values=values, file=originals["files"][path], ends=[entry["id"] for entry in stack])
-            records.append(last)
+            values = {}
+            for entry in stack:
+                for key, pair in entry["values"].items():
+                    first = originals["values"].get(key, values.get(key, pair)["before"])
+                    values[key] = {"before": first, "after": pair["after"]}
+            shot = originals["files"].get(path, stack[0]["file"])
+            records.append(dict(stack[-1], values=values, file=shot, ends=[entry["id"] for entry in stack]))
         return records
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
         record = self.pending()
         if record is None:
+            if not _guard_process.alive(self.state):
+                _guard_process.clear(self.state)
             return None
         if record["phase"] == "undoing":
             return self._undo(record, "undone (finished after an interruption)")
         if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
             return self._confirmed(record)
         if record["boot_id"] != boot_id():
-            # Nothing was in /etc, so the reboot brought the old values back.
-            return self._end(record, "rolled_back", "the host rebooted before the trial was confirmed")
+            why = "the host rebooted before the trial was confirmed"
+            if record["boot_id"].partition(".")[0] != boot_id().partition(".")[0]:
+                # Nothing was in /etc, so the reboot brought the old values back.
+                return self._end(record, "rolled_back", why)
+            # A container that began anew, perhaps in a network namespace that went on.
+            record["phase"] = "restoring"
+            return self.revert(record, why)
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
             return self.revert(record, record.get("reason") or "whoever started or confirmed it died in the middle")
         if now() >= record["deadline"]:
@@ -379,12 +416,15 @@ class Trials:
         values.update({key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()})
         kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
         stack.append(dict({name: record[name] for name in kept}, values=values))
-        self.state.write(CONFIRMED, stack[-KEEP_CONFIRMED:])
         originals = self._originals()
         for key, pair in values.items():
             originals["values"].setdefault(key, pair["before"])
         originals["files"].setdefault(record["path"], record["file"])
+        # The originals first: a record without them could not be undone as a whole.
         self.state.write(ORIGINALS, originals)
+        newest = {entry["path"]: entry["id"] for entry in stack}.values()
+        old = [entry for entry in stack[:-KEEP_CONFIRMED] if entry["id"] in newest]
+        self.state.write(CONFIRMED, old + stack[-KEEP_CONFIRMED:])
         return self._end(record, "confirmed", "confirmed")
 
     def _end(self, record, state, reason, by_evidence=False, foreign=(), figures=None):
@@ -413,7 +453,7 @@ class Trials:
         _guard_process.dismiss(self.state)
         return outcome
 
-    def _already_confirmed(self, rollout_id):
+    def already_confirmed(self, rollout_id):
         latest = next((entry for entry in self.history() if not rollout_id or entry["rollout_id"] == rollout_id), None)
         if latest is None:
             raise TrialError("nothing is on trial here, so nothing can be confirmed")
@@ -429,9 +469,14 @@ def _restore_file(record):
     """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
     if _sysctl_file.holds(record["path"], record["content"]):
         _sysctl_file.restore(record["path"], record["file"])
-    elif _sysctl_file.snapshot(record["path"]) != record["file"]:
+    elif not _sysctl_file.is_as(record["path"], record["file"]):
         return [{"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}]
     return []
+
+
+def _check_rollout(record, rollout_id):
+    if rollout_id and record["rollout_id"] != rollout_id:
+        raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
 
 
 def _listed(values):

@@ -32,6 +32,8 @@ def run(module):
         module.exit_json(**act(Trials(), arguments, module.check_mode))
     except (TrialError, StateError, BadSet, BadFile) as problem:
         module.fail_json(msg=str(problem))
+    except OSError as problem:
+        module.fail_json(msg=_said(problem))
 
 
 def run_info(module):
@@ -40,7 +42,7 @@ def run_info(module):
         if trials.state.exists() and os.geteuid() != 0:
             raise TrialError("the journal of trials is readable by root only: use become")
         outcome = None
-        if trials.pending() and not module.check_mode:
+        if trials.state.exists() and not module.check_mode:
             with trials.state.locked():
                 outcome = trials.recover()
         record = trials.pending()
@@ -54,8 +56,14 @@ def run_info(module):
             sample=sample(),
             samples=read_samples(trials.state)[-module.params["samples"] :] if module.params["samples"] > 0 else [],
         )
-    except (TrialError, StateError) as problem:
+    except (TrialError, StateError, BadFile) as problem:
         module.fail_json(msg=str(problem))
+    except OSError as problem:
+        module.fail_json(msg=_said(problem))
+
+
+def _said(problem):
+    return "%s: %s" % (problem.filename or "the host", problem.strerror)
 
 
 def _start(trials, arguments, check_mode):
@@ -79,7 +87,7 @@ def _start(trials, arguments, check_mode):
             "trial": {name: state[name] for name in ("id", "rollout_id", "state", "keys", "set_hash") if name in state},
         }
     if check_mode:
-        before = trials.check_start(values, path, arguments["force"])
+        before = trials.check_start(values, content, path, arguments["force"])
         targets = trials.targets(values, path)
         shot = _sysctl_file.snapshot(path)
         return {
@@ -111,9 +119,10 @@ def _start(trials, arguments, check_mode):
 def _confirm(trials, arguments, check_mode):
     if check_mode:
         record = trials.pending()
-        if record is None:
+        if record is None or trials.is_over(record):
             # In a dry run of a whole rollout nothing was started, so there is nothing to predict.
             return {"changed": False, "trial": {"state": "none", "keys": []}}
+        trials.check_confirm(record, arguments["rollout_id"])
         diff = _file_diff(record["path"], _sysctl_file.text_of(record["file"]), record["content"])
         return {"changed": True, "trial": _describe(record), "diff": [diff]}
     record, news = trials.confirm(arguments["rollout_id"])
@@ -131,9 +140,10 @@ def _roll_back(trials, arguments, check_mode):
     if arguments["to"] == "original":
         return _remove(trials, arguments, check_mode)
     if check_mode:
-        record = trials.pending() or (trials.confirmed() or [None])[-1]
+        pending, confirmed, outcome = trials.what_to_undo(arguments["rollout_id"])
+        record = pending or confirmed
         if record is None:
-            return {"changed": False, "trial": {"state": "none", "keys": []}}
+            return {"changed": False, "trial": outcome or {"state": "none", "keys": []}}
         return {"changed": True, "trial": dict(_describe(record), state="rolled_back"), "diff": _undo_diff(record)}
     record, outcome = trials.roll_back(arguments["reason"], arguments["evidence"], arguments["rollout_id"])
     if record is None:
@@ -148,14 +158,18 @@ def _roll_back(trials, arguments, check_mode):
 
 def _remove(trials, arguments, check_mode):
     """All that nettune ever did here."""
-    undone = trials.whole_undo()
-    pending = trials.pending()
-    diff = (_undo_diff(pending) if pending else []) + [part for record in undone for part in _undo_diff(record)]
-    result = {"changed": trials.state.exists(), "trial": {"state": "none", "keys": []}, "drift": [], "diff": diff}
+    changed = trials.state.exists()
     if check_mode:
-        return result
-    _record, outcome = trials.remove(arguments["reason"])
-    return dict(result, trial=outcome, drift=outcome["drift"]) if outcome else result
+        pending = trials.pending()
+        records, outcome = ([pending] if pending else []) + trials.whole_undo(), None
+    else:
+        records, outcome = trials.remove(arguments["reason"])
+    return {
+        "changed": changed,
+        "trial": outcome or {"state": "none", "keys": []},
+        "drift": outcome["drift"] if outcome else [],
+        "diff": [part for record in records for part in _undo_diff(record)],
+    }
 
 
 def _check_limits(arguments, limits):

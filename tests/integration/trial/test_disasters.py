@@ -103,3 +103,22 @@ def test_an_interface_that_leaves_takes_its_key_and_nothing_else(host: Any) -> N
     answer = host.trial("rolled_back")
     assert [entry["key"] for entry in answer["drift"]] == ["net.ipv4.conf.gone0.rp_filter"]
     assert host.value("net.ipv4.tcp_fin_timeout") == "60"
+
+
+def test_where_the_state_is_read_only_there_is_one_sentence(host: Any) -> None:
+    host.trial("started", confirm_within=5)
+    host.namespace.run(["sh", "-c", f"mount --bind {STATE} {STATE} && mount -o remount,bind,ro {STATE}"])
+    for answer in (host.info(), host.trial("confirmed")):
+        assert answer["failed"]
+        assert "Read-only file system" in answer["msg"]
+    host.namespace.run(["umount", STATE])
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+@pytest.mark.parametrize("line", ["{}", "5", '{"phase": 3, "boot_id": 1, "counters": []}'])
+def test_samples_that_are_none_do_not_cost_the_deadline(host: Any, line: str) -> None:
+    host.trial("started", confirm_within=5)
+    host.namespace.run(["sh", "-c", f"echo '{line}' >>{STATE}/samples.jsonl"])
+    _supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    host.namespace.run(["kill", "-KILL", guard])
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"

@@ -256,3 +256,78 @@ def test_what_appears_during_the_trial_stays(host: Any) -> None:
     before = host.value("net.ipv4.conf.new0.rp_filter")
     assert host.trial("rolled_back")["drift"] == []
     assert host.value("net.ipv4.conf.new0.rp_filter") == before
+
+
+def test_what_somebody_wrote_before_the_first_write_is_theirs(host: Any) -> None:
+    writer = "sleep 1; echo 44 >/proc/sys/net/ipv4/tcp_fin_timeout; echo 7000 >/proc/sys/net/ipv4/tcp_keepalive_time"
+    host.namespace.run(["setsid", "-f", "sh", "-c", writer])
+    answer = host.trial("started", guard={"baseline_seconds": 3})
+    assert answer["values"]["net.ipv4.tcp_fin_timeout"] == {"before": "44", "after": "20"}
+    assert answer["side_effects"] == {}
+    host.trial("rolled_back")
+    assert host.value("net.ipv4.tcp_fin_timeout") == "44"
+    assert host.value("net.ipv4.tcp_keepalive_time") == "7000"
+
+
+def test_a_file_that_somebody_edited_meanwhile_is_not_overwritten(host: Any) -> None:
+    host.trial("started")
+    host.namespace.write(PATH, "# an edit\n")
+    refused = host.trial("confirmed")
+    assert refused["failed"]
+    assert PATH in refused["msg"]
+    host.trial("rolled_back")
+    assert host.namespace.read(PATH) == "# an edit\n"
+
+
+def test_a_file_that_was_masked_is_left_alone_and_reported(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    host.namespace.run(["ln", "-sf", "/dev/null", PATH])
+    answer = host.trial("rolled_back")
+    assert [entry["key"] for entry in answer["drift"]] == [PATH]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "60"
+    assert host.namespace.run(["readlink", PATH]).stdout == "/dev/null\n"
+    assert host.left_behind() == []
+    assert host.info()["pending"] is None
+
+
+def test_the_original_outlives_many_trials_of_another_file(host: Any) -> None:
+    before = host.whole()
+    first = {"sysctl": {"net.core.somaxconn": 77}, "path": "/etc/sysctl.d/50-first.conf"}
+    host.trial("started", rollout_id="first", **first)
+    host.trial("confirmed")
+    for number in range(21):
+        host.trial("started", rollout_id=f"r{number}", sysctl={"net.ipv4.tcp_fin_timeout": 20 + number})
+        host.trial("confirmed")
+    host.trial("rolled_back", to="original")
+    assert host.whole() == before
+
+
+def test_a_key_of_another_file_is_not_dropped(host: Any) -> None:
+    host.trial("started", sysctl={"net.core.somaxconn": 77}, path="/etc/sysctl.d/50-first.conf")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.core.somaxconn": 77, "net.ipv4.tcp_fin_timeout": 20}, rollout_id="r2")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r3")
+    assert host.value("net.core.somaxconn") == "77"
+
+
+@pytest.mark.parametrize("rollout_id", ["r1", "nonsense", None])
+def test_check_mode_predicts_which_trial_is_undone(host: Any, rollout_id: str | None) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    arguments = {"rollout_id": rollout_id} if rollout_id else {}
+    predicted = host.trial("rolled_back", _ansible_check_mode=True, **arguments)
+    real = host.trial("rolled_back", **arguments)
+    assert predicted["changed"] == real["changed"]
+    assert predicted.get("diff") == real.get("diff")
+
+
+def test_check_mode_knows_a_trial_that_is_over(host: Any) -> None:
+    host.trial("started")
+    host.namespace.run(["pkill", "-KILL", "-f", "guard.pyz"])
+    host.namespace.run(["sh", "-c", "while pgrep -f guard[.]pyz; do sleep 0.05; done"])
+    again = {"sysctl": {"net.ipv4.tcp_fin_timeout": 30}, "rollout_id": "r2"}
+    predicted = host.trial("started", _ansible_check_mode=True, **again)
+    real = host.trial("started", **again)
+    assert predicted["values"] == real["values"] == {"net.ipv4.tcp_fin_timeout": {"before": "60", "after": "30"}}
