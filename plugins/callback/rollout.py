@@ -105,8 +105,8 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_on_failed(result, ignore_errors)
             return
-        if ignore_errors and _task(result).ignore_unreachable:
-            return  # Whoever ignores both speaks of it later.
+        if ignore_errors and _speaks_later(_task(result)):
+            return
         outcome = _outcome(result)
         self._handle_warnings(outcome)
         self._tell(result, [*_lines(outcome.get("msg", "")), *_crash(outcome)], constants.COLOR_ERROR)
@@ -115,7 +115,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_on_unreachable(result)
             return
-        if _task(result).ignore_errors and _task(result).ignore_unreachable:
+        if _speaks_later(_task(result)):
             return
         text = " ".join(_lines(_outcome(result).get("msg", "")))
         self._say(result, f"cannot be reached: {text}", constants.COLOR_UNREACHABLE)
@@ -140,6 +140,8 @@ class CallbackModule(Default):  # type: ignore[misc]
     def v2_runner_item_on_failed(self, result: Any) -> None:
         if not self._short:
             super().v2_runner_item_on_failed(result)
+            return
+        if _speaks_later(_task(result)):
             return
         self._say(result, "\n    ".join(_lines(_outcome(result).get("msg", ""))), constants.COLOR_ERROR)
 
@@ -189,6 +191,11 @@ def _outcome(result: Any) -> Any:
 
 def _task(result: Any) -> Any:
     return result.task if hasattr(result, "task") else result._task
+
+
+def _speaks_later(task: Any) -> bool:
+    """Whoever ignores both has a later task say what it means."""
+    return bool(task.ignore_errors and task.ignore_unreachable)
 
 
 def _lines(message: Any) -> list[str]:

@@ -48,6 +48,12 @@ PLAYBOOK = """
         msg: told although ignored
       ignore_errors: true
       when: inventory_hostname == 'a'
+    - name: A later task speaks of it
+      ansible.builtin.fail:
+        msg: never told
+      loop: [1, 2]
+      ignore_errors: true
+      ignore_unreachable: true
     - name: Wrong
       ansible.builtin.fail:
         msg: it is broken
@@ -101,6 +107,7 @@ def test_short(tmp_path: pathlib.Path) -> None:
     ]
     rest = result.stdout[diff_at:].splitlines()
     assert "+new" in rest
+    assert "never told" not in result.stdout
     assert rest[-4:] == ["  a: told although ignored", "  a, b: it is broken", "", "Failed, 1 host changed"]
 
 
