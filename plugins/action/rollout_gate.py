@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges a wave of a rollout."""
+"""Judges a wave of a rollout, or says why it failed."""
 
 from __future__ import annotations
 
@@ -31,15 +31,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "controls": {"type": "dict", "default": {}},
                 "looked": {"type": "dict"},
                 "probes": {"type": "dict", "default": {}},
+                "judged": {"type": "dict", "default": {}},
+                "confirmed": {"type": "dict"},
                 "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},
                 "final": {"type": "bool", "default": True},
                 "on_inconclusive": {"type": "str", "choices": ["roll_back", "promote"], "default": "roll_back"},
             },
-            mutually_exclusive=[("observations", "started")],
+            mutually_exclusive=[("observations", "started"), ("wave", "confirmed")],
             required_one_of=[("observations", "started")],
-            required_by={"started": ["wave"]},
+            required_by={"confirmed": ["started"]},
         )
+        if arguments["confirmed"] is not None:
+            reason, evidence = gate.blame(arguments["started"] or {}, arguments["judged"], arguments["confirmed"])
+            return {"changed": False, "reason": reason, "evidence": evidence}
         if arguments["started"] is not None:
+            if arguments["wave"] is None:
+                raise AnsibleActionFail("with started, give wave to begin it, or confirmed to say why it failed")
             return _begin(arguments, bool(self._task.check_mode))
         try:
             return _judge(arguments)

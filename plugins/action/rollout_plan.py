@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, waves
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, report, waves
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sample_of_facts
 
 
@@ -29,18 +29,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "waves": {"type": "list", "elements": "raw", "required": True},
                 "strata": {"type": "list", "elements": "str", "default": []},
                 "controls": {"type": "int", "default": 5},
-                "topology": {"type": "dict", "default": {}},
+                "topologies": {"type": "dict", "default": {}},
+                "shared": {"type": "dict", "default": {}},
+                "directory": {"type": "str"},
             }
         )
         facts, reviews = arguments["facts"], arguments["reviews"]
-        refusals = account.refusals(facts, reviews)
+        refusals = account.refusals(facts, reviews) + waves.differences(arguments["shared"])
+        refusals += _used(arguments["directory"], arguments["rollout_id"])
         if refusals:
             return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
 
         hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
         variables = (task_vars or {}).get("hostvars", {})
         strata = {
-            host: waves.stratum(host_facts, arguments["topology"], variables.get(host, {}), arguments["strata"])
+            host: waves.stratum(
+                host_facts, arguments["topologies"].get(host), variables.get(host, {}), arguments["strata"]
+            )
             for host, host_facts in hosts.items()
         }
         try:
@@ -54,6 +59,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         plan["settings"] = _settings(reviews)
         plan["findings"] = account.findings(reviews)
         return {"changed": False, "plan": plan, "msg": plan["findings"] + account.plan_lines(plan, reviews)}
+
+
+def _used(directory: str | None, rollout_id: str) -> list[str]:
+    """A trial is known by the name of its rollout, so rolling back a second one would undo what the first confirmed."""
+    path = report.paths(directory, rollout_id)[0] if directory else None
+    if path is None or not path.exists():
+        return []
+    return [f"rollout {rollout_id} has been run already ({path}): leave tune_rollout_id empty, or give a new name"]
 
 
 def _settings(reviews: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,13 +27,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "gate": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict", "default": {}},
                 "undone": {"type": "dict"},
+                "seen": {"type": "dict", "default": {}},
             }
         )
         if self._task.check_mode:
             return {"skipped": True, "msg": "nothing to report in check mode"}
         plan, undone = arguments["plan"], arguments["undone"]
         wave = report.wave_record(
-            arguments["wave"], arguments["started"], arguments["gate"], arguments["confirmed"], undone
+            arguments["wave"],
+            arguments["started"],
+            arguments["gate"],
+            arguments["confirmed"],
+            undone,
+            arguments["seen"],
         )
         json_path, html_path = report.paths(arguments["directory"], plan["rollout_id"])
         try:

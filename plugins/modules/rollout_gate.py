@@ -11,6 +11,7 @@ description:
   - Called with O(started), begins the observations of a wave.
   - Called with O(observations) and O(looked), adds a look and judges all looks so far. The verdict is V(promote),
     V(roll_back) or V(inconclusive).
+  - Called with O(started) and O(confirmed), says why a wave failed.
   - Called with O(observations) alone, as a stored rollout has them, judges them again.
   - Fails where the wave must not go on, so that a C(rescue) can roll it back.
   - "V(roll_back): a host was lost; its guard rolled back; a host or the whole wave has more timestamp rejects than
@@ -32,12 +33,20 @@ options:
     description: What RV(observations) was before.
     type: dict
   wave:
-    description: The number of the wave. Needed with O(started).
+    description: The number of the wave, with which its observations begin. Needed with O(started) alone.
     type: int
   started:
     description:
       - Results of M(nettune.kernel.sysctl_trial) with O(nettune.kernel.sysctl_trial#module:state=started), by host.
     type: dict
+  confirmed:
+    description:
+      - Results of M(nettune.kernel.sysctl_trial) with O(nettune.kernel.sysctl_trial#module:state=confirmed), by host.
+    type: dict
+  judged:
+    description: What this module returned last for the wave, with O(confirmed).
+    type: dict
+    default: {}
   priors:
     description:
       - Earlier samples of the same hosts, by host. What happened from there to the change is the time before.
@@ -111,19 +120,19 @@ verdict:
   returned: when observations are judged
   type: str
 reason:
-  description: Why, with the figures.
-  returned: when observations are judged
+  description: Why, with the figures. With O(confirmed), the verdict's reason if that failed, or else what failed where.
+  returned: when observations are judged, and with O(confirmed)
   type: str
   sample: 0 timestamp rejects in 812 connections, 0.0 per 1,000 (controls 0.0); 0 of 60 connects failed, 0 slow
 evidence:
   description:
     - Whether the reason speaks against the set. True for rejects, failed connects, and what a guard rolled back by
       evidence; false for a lost host and a missed deadline.
-  returned: when observations are judged
+  returned: when observations are judged, and with O(confirmed)
   type: bool
 msg:
-  description: Verdict and reason in a sentence; with O(started), what changed on which hosts, in lines.
-  returned: always
+  description: Verdict and reason in a sentence; with O(wave), what changed on which hosts, in lines.
+  returned: except with O(confirmed)
   type: raw
 figures:
   description: Counts of the wave, of the controls, and of the wave's time before.
@@ -140,6 +149,6 @@ progress:
   type: str
 observations:
   description: All that the verdict rests on, to be handed to the next call, and to be stored.
-  returned: success
+  returned: except with O(confirmed)
   type: dict
 """

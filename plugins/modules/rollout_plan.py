@@ -55,10 +55,17 @@ options:
     description: How many hosts of later waves are watched beside a wave.
     type: int
     default: 5
-  topology:
-    description: The declared topology.
+  topologies:
+    description: The declared topologies, by host.
     type: dict
     default: {}
+  shared:
+    description: Variables and values by host, in which hosts must not differ.
+    type: dict
+    default: {}
+  directory:
+    description: The folder of reports, which must not hold one of the same O(rollout_id).
+    type: path
 seealso:
   - module: nettune.kernel.rollout_gate
 """

@@ -70,6 +70,7 @@ def wave_record(
     judged: Mapping[str, Any],
     confirmed: Mapping[str, Any],
     undone: Mapping[str, Any] | None,
+    seen: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What became of a wave, from the results of its tasks."""
     return {
@@ -87,10 +88,26 @@ def wave_record(
                 "values": result.get("values", {}),
                 "side_effects": result.get("side_effects", {}),
                 "drift": (undone or {}).get(host, {}).get("drift", []),
+                "guard_samples": _moving((seen or {}).get(host, {}).get("samples") or []),
             }
             for host, result in started.items()
         },
     }
+
+
+def _moving(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A series without the counters that stand still: most do, and a wave has many series."""
+    first = samples[0]["counters"] if samples else {}
+    moved = {
+        name
+        for sample in samples
+        for name in {*first, *sample["counters"]}
+        if sample["counters"].get(name) != first.get(name)
+    }
+    return [
+        {**sample, "counters": {name: value for name, value in sample["counters"].items() if name in moved}}
+        for sample in samples
+    ]
 
 
 def outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:

@@ -119,6 +119,20 @@ def _controls(wave: Sequence[str], later: Sequence[str], strata: Mapping[str, st
     return sorted(later, key=lambda host: strata.get(host, "") not in own)[: max(0, limit)]
 
 
+def differences(shared: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """{host: {variable: value}} as a sentence for each variable that hosts do not agree on."""
+    first: dict[str, dict[str, str]] = {}
+    for host, values in shared.items():
+        for name, value in values.items():
+            first.setdefault(name, {}).setdefault(str(value), host)
+    return [
+        f"{name} differs between hosts ({', '.join(f'{host}: {value}' for value, host in hosts.items())}): "
+        "set it for all"
+        for name, hosts in first.items()
+        if len(hosts) > 1
+    ]
+
+
 def stratum(
     facts: Mapping[str, Any], declared: Mapping[str, Any] | None, variables: Mapping[str, Any], names: Sequence[str]
 ) -> str:

@@ -63,6 +63,23 @@ def state(lab: Lab) -> dict[str, str]:
     return {host: lab.shell(host, STATE, check=False) for host in HOSTS}
 
 
+def info(lab: Lab, host: str) -> dict[str, Any]:
+    """What sysctl_trial_info says of a host."""
+    ansible = str(pathlib.Path(sys.executable).parent / "ansible")
+    inventory = str(lab.directory / "inventory.yml")
+    result = subprocess.run(
+        [ansible, host, "-i", inventory, "-o", "-m", "nettune.kernel.sysctl_trial_info"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said: dict[str, Any] = json.loads(result.stdout.partition("=>")[2])
+    return said
+
+
 @pytest.fixture
 def _untouched(lab: Lab) -> Iterator[None]:
     """At the end of the test every host is as it was."""
@@ -85,6 +102,7 @@ REFUSED = {
     "an unknown front": ({**GOOD, "tune_topology": {"front": "magic"}}, "value of front must be one of.*got: magic"),
     "a soak of letters": ({**GOOD, "tune_soak": "long"}, "tune_soak.*int"),
     "waves of nobody": ({**GOOD, "tune_waves": [1, "0%"]}, r"tune_waves\[1\] is '0%'"),
+    "a guard of another kind": ({**GOOD, "tune_guard": {"max_riss": {}}}, "max_riss"),
     "no Python": ({**GOOD, "ansible_python_interpreter": "/no/python3"}, "facts cannot be read.*/no/python3"),
     "nobody answers": ({**GOOD, "ansible_port": 1}, "cannot be reached"),
     "no such group": ({**GOOD, "tune_hosts": "nobody"}, "No host: name an inventory"),
@@ -115,6 +133,26 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
 
 
 @pytest.mark.usefixtures("_untouched")
+def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
+    more = tmp_path / "more.yml"
+    more.write_text("servers: {vars: {tune_controls: 1}, hosts: {host2: {tune_controls: 2}}}")
+    result = run("tune", GOOD, "-i", str(lab.directory / "inventory.yml"), "-i", str(more))
+    assert result.returncode != 0
+    assert result.stdout.count("tune_controls differs between hosts (host1: 1, host2: 2): set it for all") == 1
+    assert "Roll out in waves" not in result.stdout
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_a_name_that_was_used_is_refused(run: Any, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "again.json").write_text("{}")
+    result = run("tune", {**GOOD, "tune_rollout_id": "again"})
+    assert result.returncode != 0
+    assert result.stdout.count("rollout again has been run already") == 1
+    assert "Roll out in waves" not in result.stdout
+
+
+@pytest.mark.usefixtures("_untouched")
 @pytest.mark.parametrize("playbook", ["tune", "validate", "rollback"])
 def test_an_inventory_without_hosts(run: Any, playbook: str) -> None:
     result = run(playbook, GOOD, "-i", "/dev/null")
@@ -140,14 +178,46 @@ def test_validate_touches_nothing_and_judges(run: Any) -> None:
 
 
 @pytest.mark.usefixtures("_untouched")
-def test_silence_is_rolled_back(run: Any, tmp_path: pathlib.Path) -> None:
+def test_silence_is_rolled_back(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     result = run("tune", GOOD)
     assert result.returncode != 0
     assert "Wave 1: inconclusive: only 0 connections of others" in result.stdout
     assert "  host1: rolled back\n" in result.stdout
     assert "Wave 2" not in result.stdout
     (stored,) = (tmp_path / "reports").glob("*.json")
-    assert json.loads(stored.read_text())["waves"][0]["outcome"] == "rolled_back"
+    (wave,) = json.loads(stored.read_text())["waves"]
+    assert wave["outcome"] == "rolled_back"
+    assert {"armed", "on_trial"} & {sample["phase"] for sample in wave["hosts"]["host1"]["guard_samples"]}
+    ended = info(lab, "host1")["history"][0]
+    assert ended["reason"] == wave["reason"]
+    assert not ended["by_evidence"]
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_what_the_guard_goes_by_is_passed_on(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
+    # The look itself opens a connection. A set of its own, for it is refused from then on.
+    guard = {"max_rise": {"Tcp.PassiveOpens": 0}}
+    variables = {"tune_sysctl": {FIN_TIMEOUT: 29}, "tune_on_inconclusive": "promote", "tune_soak": 8}
+    result = run("tune", {**variables, "tune_guard": guard})
+    assert result.returncode != 0
+    assert "Wave 1: roll_back: the guard rolled back host1 (" in result.stdout
+    assert info(lab, "host1")["history"][0]["by_evidence"]
+
+
+def test_what_an_earlier_run_confirmed_stays(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
+    before = state(lab)
+    variables = {"tune_sysctl": {FIN_TIMEOUT: 31}, "tune_rollout_id": "twice", "tune_waves": ["100%"]}
+    first = run("tune", {**variables, "tune_on_inconclusive": "promote"})
+    assert first.returncode == 0, first.stdout
+    lab.shell("host3", "echo 60 > /proc/sys/net/ipv4/tcp_fin_timeout")
+    again = run("tune", {**variables, "tune_report_dir": str(tmp_path / "elsewhere")})
+    assert again.returncode != 0
+    assert "host3: rolled back" in again.stdout
+    assert "host1, host2: nothing to undo" in again.stdout
+    for host, text in state(lab).items():
+        assert text.startswith("60\n" if host == "host3" else "31\n"), host
+    assert run("rollback", {}).returncode == 0
+    assert state(lab) == before
 
 
 def test_there_and_back(run: Any, lab: Lab) -> None:
@@ -187,3 +257,4 @@ def test_a_host_under_trial_by_somebody_else(run: Any, lab: Lab) -> None:
     assert result.returncode != 0
     assert re.search(r"host2: a trial is pending here: rollout theirs by root .*with net.core.somaxconn", result.stdout)
     assert "  host1, host3: rolled back\n" in result.stdout
+    assert info(lab, "host1")["history"][0]["reason"].startswith("host2: a trial is pending here: rollout theirs")

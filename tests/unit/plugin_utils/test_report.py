@@ -137,6 +137,14 @@ def test_what_is_said_of_a_wave_that_was_rolled_back() -> None:
     assert outcomes == {"a": "lost", "b": "not_rolled_back", "c": "untouched"}
 
 
+def test_what_the_guards_saw_is_kept_without_counters_that_stand_still() -> None:
+    samples = [{"phase": "on_trial", "counters": {"moves": n, "stands": 7}} for n in (1, 2, 2)]
+    undone = {"a": {"changed": True}}
+    wave = report.wave_record(1, STARTED, {}, {}, undone, {"a": {"samples": samples}})
+    assert wave["hosts"]["a"]["guard_samples"] == [{"phase": "on_trial", "counters": {"moves": n}} for n in (1, 2, 2)]
+    assert report.wave_record(1, STARTED, {}, {}, undone)["hosts"]["a"]["guard_samples"] == []
+
+
 def test_the_reason_of_a_wave_that_was_never_judged() -> None:
     wave = report.wave_record(1, {"a": {"failed": True, "msg": "EINVAL"}}, {}, {}, {"a": {}})
     assert wave["reason"] == "a: EINVAL"

@@ -96,3 +96,14 @@ def test_stratum() -> None:
     assert waves.stratum(facts, {}, {"rack": "r7"}, names) == "6.1 database+server r7 -"
     assert waves.stratum(facts, {"role": ["l7_proxy"]}, {}, ["role"]) == "l7_proxy"
     assert waves.stratum({}, {"role": "client"}, {}, ["role"]) == "client"
+
+
+def test_variables_that_differ_between_hosts_are_named() -> None:
+    shared = {
+        "a": {"tune_soak": 20, "tune_waves": [1, "100%"]},
+        "b": {"tune_soak": "20", "tune_waves": [1, "100%"]},
+        "c": {"tune_soak": 2, "tune_waves": [1, "100%"]},
+    }
+    assert waves.differences(shared) == ["tune_soak differs between hosts (a: 20, c: 2): set it for all"]
+    del shared["c"]
+    assert waves.differences(shared) == []
