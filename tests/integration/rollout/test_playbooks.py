@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -239,6 +241,33 @@ def test_there_and_back(run: Any, lab: Lab) -> None:
     assert re.search(rf"host1, host2, host3: undone: rollout \S+, {FIN_TIMEOUT}\n", undone.stdout)
     assert state(lab) == before
     assert "host1, host2, host3: nothing to undo" in run("rollback", {}).stdout
+
+
+def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
+    before = state(lab)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        variables = {"tune_sysctl": {FIN_TIMEOUT: 28}, "tune_on_inconclusive": "promote", "tune_looks": 2}
+        rollout = pool.submit(run, "tune", variables)
+        give_up = time.monotonic() + 60
+        while not lab.shell("host1", "ls /var/lib/nettune/trial.json 2>/dev/null", check=False):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        # Longer than it is waited for, and over before its own wave begins.
+        cut = "ip link set mgmt0 down; sleep 13; ip link set mgmt0 up"
+        lab.shell("host2", f"setsid -f sh -c '{cut}' </dev/null >/dev/null 2>&1")
+        result = rollout.result()
+    assert result.returncode == 0, result.stdout
+    assert "Timed out" not in result.stdout
+    (stored,) = (tmp_path / "reports").glob("*.json")
+    observations = json.loads(stored.read_text())["waves"][0]["observations"]
+    assert observations["controls"]["host2"]["lost"]
+    assert not observations["controls"]["host3"]["lost"]
+    first, second = (look["elapsed"] for look in observations["looks"])
+    assert first > 10
+    assert second - first < 10
+    assert run("rollback", {}).returncode == 0
+    assert state(lab) == before
 
 
 @pytest.mark.usefixtures("_untouched")
