@@ -48,14 +48,6 @@ def plan(
     }
 
 
-def wave_of(waves_plan: Mapping[str, Any], host: str) -> dict[str, Any]:
-    """The wave that a host belongs to."""
-    for wave in waves_plan["waves"]:
-        if host in wave["hosts"]:
-            return dict(wave)
-    raise ValueError(f"host {host} is in no wave of this rollout")
-
-
 def wave_counts(total: int, sizes: Sequence[Any]) -> list[int]:
     """How many hosts each wave has. A percentage is of all hosts; the last size repeats until no host is left."""
     if not isinstance(sizes, list | tuple) or not sizes:

@@ -9,33 +9,15 @@ import json
 import time
 from typing import Any
 
+from rejects import REJECTS
+
 UNIT = "nettune-guard.service"
 TRIAL = "/var/lib/nettune/trial.json"
-
-# A client whose timestamps jump back (TCP_REPAIR lets it set them) is what the server's kernel rejects and counts.
-REJECTS = """
-import socket, struct, time
-TCP_REPAIR, TCP_TIMESTAMP = 19, 24
-server = socket.create_server(("127.0.0.1", 0))
-kept = []
-for number in range(24):
-    # In bursts of four: the guard takes one bad second for no evidence.
-    if number % 4 == 3:
-        time.sleep(0.4)
-    client = socket.create_connection(server.getsockname())
-    kept += [client, server.accept()[0]]
-    client.send(b"a")
-    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-    stamp = client.getsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP)
-    client.setsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP, struct.pack("I", (stamp - 1000000) % 2**32))
-    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
-    client.send(b"b")
-"""
 
 
 def make_rejects(host: Any) -> None:
     host.run(["ip", "link", "set", "lo", "up"])
-    host.run(["python3", "-c", REJECTS])
+    host.run(["python3", "-c", REJECTS, "24"])
 
 
 def kill_guard(host: Any) -> int:
