@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import random
@@ -30,8 +31,10 @@ def processes_of(init: int) -> set[int]:
     while look_at:
         pid = look_at.pop()
         found.add(pid)
-        for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-            look_at += map(int, task.read_text(encoding="ascii").split())
+        # Processes of a lab that starts come and go while they are counted.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                look_at += map(int, (task / "children").read_text(encoding="ascii").split())
     return found
 
 
