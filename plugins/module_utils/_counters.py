@@ -95,12 +95,17 @@ def flatten(counters, names=WATCHED):
 def boot_id():
     """Changes with every start of the host: the kernel's boot id, and when process 1 began (containers start anew)."""
     with open("/proc/sys/kernel/random/boot_id") as stream:
-        kernel = stream.read().strip()
+        kernel = stream.read()
     try:
         with open("/proc/1/stat") as stream:
-            return "%s.%s" % (kernel, stream.read().rpartition(")")[2].split()[19])
+            return boot_id_of(kernel, stream.read())
     except OSError:  # Hidden from people who are not root.
-        return kernel
+        return boot_id_of(kernel, "")
+
+
+def boot_id_of(kernel, init):
+    """The same from the texts of the two files; the second is empty where it is hidden."""
+    return ".".join([kernel.strip(), *init.rpartition(")")[2].split()[19:20]])
 
 
 def now():
@@ -110,4 +115,8 @@ def now():
 
 def sample():
     """The watched counters at one moment. Two samples with different boot ids must not be subtracted."""
-    return {"time": round(now(), 3), "boot_id": boot_id(), "counters": flatten(read())}
+    return sample_of(now(), boot_id(), read())
+
+
+def sample_of(time_now, boot, counters):
+    return {"time": round(time_now, 3), "boot_id": boot, "counters": flatten(counters)}
