@@ -153,7 +153,7 @@ def stored_host(number: int, tree: dict[str, str], file_text: str) -> dict[str, 
         "sysctl_complete": chance.random() > 0.2,
         "sockets": {"tcp": {"ESTABLISHED": chance.randint(0, 50000), "TIME_WAIT": chance.randint(0, 50000)}},
         "listeners": [
-            {"protocol": "tcp", "address": "0.0.0.0", "port": port}
+            {"protocol": "tcp", "address": "0.0.0.0", "port": port, "backlog": chance.choice((128, 511, 4096))}
             for port in chance.sample(range(1, 65536), chance.randint(1, 20))
         ],
         "service_manager": "systemd",

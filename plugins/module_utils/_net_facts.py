@@ -44,6 +44,7 @@ def _add_the_rest(facts):
     facts["sysctl_complete"] = bool(tree.values)
     facts["interfaces"] = _ask(facts, "interfaces", _interfaces.read)
     facts["sockets"], facts["listeners"] = _ask(facts, "sockets", _sockets.read, facts["sockstat"]) or (None, None)
+    _ask(facts, "queues of listeners", _sockets.add_queues, facts["listeners"] or [])
     facts["service_manager"] = _host.service_manager()
     facts["virtualization"] = {
         "container": _host.container(),

@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TCP and UDP sockets: how many in which state, who listens, who has the most connections."""
+"""TCP and UDP sockets: how many in which state, who listens with which queue, who has the most connections."""
 
 import collections
+import os
 import socket
 import struct
 
@@ -25,7 +26,7 @@ STATES = {
     12: "SYN_RECV",
 }
 _TIME_WAIT, _UNBOUND, _LISTEN = 6, 7, 10
-# From so many on, sock_diag is worth it; below, the text of /proc/net/tcp is as quick and loads no module.
+# From so many on, sock_diag is worth it; below, the text of /proc/net/tcp is as quick.
 _MANY = 1000
 # Reading more than this costs more than it tells.
 _AT_MOST = 50000
@@ -35,6 +36,7 @@ _SOCK_DIAG = 4
 _BY_FAMILY = 20
 _REQUEST = struct.Struct("=BBBBI48x")  # family, protocol, extensions, pad, bit mask of states, any address
 _PORTS = struct.Struct("!HH")
+_QUEUES = struct.Struct("=II")  # of a listener: connections that wait for accept(), and how many may
 _NO_TIME_WAIT = 0xFFF & ~(1 << _TIME_WAIT) | 1 << 12
 
 # One line of /proc/net/tcp or one answer of sock_diag; addresses are bytes in network order.
@@ -62,10 +64,16 @@ def _read_table(path):
 
 
 def _ask_kernel(family, states):
+    for payload, size in _answers(family, states):
+        yield Socket(payload[1], payload[8 : 8 + size], _PORTS.unpack_from(payload, 4)[0], payload[24 : 24 + size])
+
+
+def _answers(family, states):
+    """Yields (struct inet_diag_msg, length of its addresses) of each TCP socket in these states."""
     size = 4 if family == socket.AF_INET else 16
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states)
     for payload in dump(_SOCK_DIAG, _BY_FAMILY, request):
-        yield Socket(payload[1], payload[8 : 8 + size], _PORTS.unpack_from(payload, 4)[0], payload[24 : 24 + size])
+        yield payload, size
 
 
 def _tcp(many):
@@ -145,6 +153,26 @@ def _tally(tcp, time_wait):
         for protocol, address, port in sorted(listening, key=lambda item: (item[2], item[0], item[1]))
     ]
     return sockets, listeners
+
+
+def add_queues(listeners):
+    """Tells each TCP listener its backlog and how many connections wait in it now; None where the kernel does not say.
+
+    Raises OSError. Sockets that share address and port (SO_REUSEPORT) have a queue each: the shortest and the fullest
+    are told.
+    """
+    tcp = {(item["address"], item["port"]): item for item in listeners if item["protocol"] == "tcp"}
+    for item in tcp.values():
+        item.update(backlog=None, queued=None)
+    for family, table in ((socket.AF_INET, "/proc/net/tcp"), (socket.AF_INET6, "/proc/net/tcp6")):
+        if not tcp or not os.path.exists(table):
+            continue
+        for payload, size in _answers(family, 1 << _LISTEN):
+            item = tcp.get((show(payload[8 : 8 + size]), _PORTS.unpack_from(payload, 4)[0]))
+            if item is not None:
+                queued, backlog = _QUEUES.unpack_from(payload, 56)
+                item["backlog"] = backlog if item["backlog"] is None else min(backlog, item["backlog"])
+                item["queued"] = max(queued, item["queued"] or 0)
 
 
 def show(address):

@@ -37,8 +37,7 @@ seealso:
 notes:
   - Nobody can prove from a host that no clients behind NAT reach it, so C(clients_behind_nat) is either true, with
     its evidence, or missing.
-  - As root on kernels with C(tcp_diag) as a module, a host with more than a thousand TCP sockets gets that module
-    loaded, as by C(ss).
+  - On kernels with C(tcp_diag) as a module, that module gets loaded, as by C(ss).
 """
 
 EXAMPLES = r"""
@@ -198,7 +197,11 @@ ansible_facts:
                 - address: 192.0.2.7
                   connections: 1
         listeners:
-          description: Sockets that wait for anybody, each with C(protocol) (C(tcp) or C(udp)), C(address) and C(port).
+          description:
+            - Sockets that wait for anybody, each with C(protocol) (C(tcp) or C(udp)), C(address) and C(port).
+            - Those of TCP have C(backlog) too, how many connections may wait for the program to accept them, and
+              C(queued), how many do now; null where the kernel does not say. Of several sockets that share address and
+              port, the shortest backlog and the fullest queue are told.
           type: list
           elements: dict
           returned: with O(subset=all)
@@ -206,6 +209,8 @@ ansible_facts:
             - protocol: tcp
               address: 0.0.0.0
               port: 22
+              backlog: 128
+              queued: 0
         service_manager:
           description: C(systemd) or C(other).
           type: str

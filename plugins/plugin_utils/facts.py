@@ -44,6 +44,8 @@ class Listener:
     protocol: str
     address: str
     port: int
+    # How many connections may wait for the program to accept them: what it asked for, capped by somaxconn then.
+    backlog: int | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,9 @@ def _listeners(raw: object) -> list[Listener]:
     for item in map(_mapping, _list(raw)):
         port = item.get("port")
         if isinstance(port, int) and not isinstance(port, bool):
-            found.append(Listener(str(item.get("protocol", "tcp")), str(item.get("address", "")), port))
+            protocol, address = str(item.get("protocol", "tcp")), str(item.get("address", ""))
+            backlog = item.get("backlog")
+            found.append(Listener(protocol, address, port, backlog if _is_int(backlog) else None))
     return found
 
 

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import version
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import amount, plural
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import amount, listed, plural
 
 _SOMAXCONN = "net.core.somaxconn"
 _SYN_BACKLOG = "net.ipv4.tcp_max_syn_backlog"
@@ -31,44 +31,121 @@ def _default_somaxconn(context: Context) -> int:
     return 4096 if context.facts.kernel.version >= (5, 4, 0) else 128
 
 
+def _queues(context: Context) -> dict[int, int] | None:
+    """Port -> backlog of the TCP listeners, the longest first, of several on one port the longest. None: not all of
+    them are known.
+    """
+    listeners = [listener for listener in context.facts.listeners if listener.protocol == "tcp"]
+    known = [(listener.port, listener.backlog) for listener in listeners if listener.backlog is not None]
+    if not known or len(known) < len(listeners):
+        return None
+    longest: dict[int, int] = {}
+    for port, backlog in known:
+        longest[port] = max(backlog, longest.get(port, 0))
+    return dict(sorted(longest.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _ports(queues: Mapping[int, int]) -> str:
+    return listed(f"port {port} ({backlog})" for port, backlog in queues.items())
+
+
+@rule("warning", "listen(2)", "net/ipv4/af_inet.c, inet_listen", keys=[_SOMAXCONN])
+def listener_cut_short(context: Context) -> Iterator[Problem]:
+    """A somaxconn below the queue that a listener has now: the kernel cuts the queue, without an error, when the
+    program is started again.
+    """
+    proposed, queues = context.number(_SOMAXCONN), _queues(context)
+    if proposed is None or queues is None:
+        return
+    longer = {port: backlog for port, backlog in queues.items() if backlog > proposed}
+    if longer:
+        yield Problem(
+            (_SOMAXCONN,),
+            f"{_SOMAXCONN} = {proposed} is below the queue of {plural(len(longer), 'listener')} of this host: "
+            f"{_ports(longer)}. Each is cut to {proposed} when its program is started again.",
+            "listen() takes the smaller of what the program asks for and somaxconn, and reports no error. Nothing "
+            "changes until a restart, perhaps long after the rollout; then a burst overflows the queue (TcpExt "
+            "ListenOverflows).",
+            f"Write {_SOMAXCONN} = {max(longer.values())} or more, or leave the line out.",
+        )
+
+
 @rule("warning", _NET, "listen(2)", keys=[_SOMAXCONN])
 def accept_queue_lowered(context: Context) -> Iterator[Problem]:
     """somaxconn below what it is: listeners that are started from then on hold fewer connections that wait for
-    accept(), and drop the rest.
+    accept(), and drop the rest. Where the backlogs of all listeners are known and shorter, it is a remark.
     """
     proposed, now = context.number(_SOMAXCONN), context.number_now(_SOMAXCONN)
     if proposed is None:
         return
     before, basis = (now, "now") if now is not None else (_default_somaxconn(context), "by default on this kernel")
-    if proposed < before:
-        yield Problem(
-            (_SOMAXCONN,),
-            f"{_SOMAXCONN} = {proposed} caps the accept queue of every listener that is started from then on; it is "
-            f"{before} {basis}.",
-            "It caps the backlog that programs pass to listen(). A burst beyond it is dropped and comes back after a "
-            "second or more (TcpExt ListenOverflows counts them).",
-            f"Leave it at {before}, and let the program ask for a shorter queue where it wants one.",
-        )
+    queues = _queues(context)
+    if proposed >= before or (queues and max(queues.values()) > proposed):
+        return
+    spared = f" No listener that runs now has a longer queue: {_ports(queues)}." if queues else ""
+    yield Problem(
+        (_SOMAXCONN,),
+        f"{_SOMAXCONN} = {proposed} caps the accept queue of every listener that is started from then on; it is "
+        f"{before} {basis}.{spared}",
+        "It caps the backlog that programs pass to listen(). A burst beyond it is dropped and comes back after a "
+        "second or more (TcpExt ListenOverflows counts them).",
+        f"Leave it at {before}, and let the program ask for a shorter queue where it wants one.",
+        severity="info" if queues else None,
+    )
 
 
 @rule("info", "listen(2)", _NET, keys=[_SOMAXCONN])
 def accept_queue_needs_restart(context: Context) -> Iterator[Problem]:
-    """A higher somaxconn alone changes no queue: a program gets what it asked for when it called listen().
-
-    Many ask for less: 511 is the default of nginx, Apache httpd and Redis.
+    """A higher somaxconn reaches a listener only when its program calls listen() again, and only if the program asks
+    for more than it got.
     """
     proposed, now = context.number(_SOMAXCONN), context.number_now(_SOMAXCONN)
     if proposed is None or now is None or proposed <= now:
         return
-    ports = sorted({listener.port for listener in context.facts.listeners if listener.protocol == "tcp"})
-    whose = f" ({plural(len(ports), 'TCP port')} here)" if ports else ""
+    queues = _queues(context)
+    held = _held_back(context, queues, now) if queues is not None else {}
+    if queues is not None and not held:
+        return  # no_listener_asks_for_more
+    if held:
+        whose = f"; it may hold back {_ports(held)}"
+    else:
+        ports = {listener.port for listener in context.facts.listeners if listener.protocol == "tcp"}
+        whose = f"; {plural(len(ports), 'TCP port')} here" if ports else ""
     yield Problem(
         (_SOMAXCONN,),
-        f"{_SOMAXCONN} goes from {now} to {proposed}, and the listeners that run now{whose} keep the queue they have.",
+        f"{_SOMAXCONN} goes from {now} to {proposed}, and the listeners that run now keep the queue they have{whose}.",
         "The limit is applied when a program calls listen(), and only to what the program asks for; 511 is the "
         "default of nginx, Apache httpd and Redis.",
-        "Raise the backlog in the program's own settings too, restart it, and compare the Send-Q column of ss -lnt.",
+        "Restart the program after the change, raise the backlog in its own settings where it asks for less, and "
+        "compare the Send-Q column of ss -lnt.",
     )
+
+
+@rule("info", "listen(2)", _NET, keys=[_SOMAXCONN])
+def no_listener_asks_for_more(context: Context) -> Iterator[Problem]:
+    """A higher somaxconn where every listener has a shorter queue than the limit allows now: the programs ask for
+    less, so that the limit is none of theirs.
+    """
+    proposed, now, queues = context.number(_SOMAXCONN), context.number_now(_SOMAXCONN), _queues(context)
+    if proposed is None or now is None or proposed <= now or not queues or _held_back(context, queues, now):
+        return
+    yield Problem(
+        (_SOMAXCONN,),
+        f"{_SOMAXCONN} = {proposed} lengthens no queue: it is {now} now, and every listener of this host asks for "
+        f"less: {_ports(queues)}.",
+        "A listener gets the smaller of somaxconn and of what its program passes to listen(). These got what they "
+        "asked for.",
+        "Raise the backlog in the program's own settings (backlog= of listen in nginx, ListenBacklog in httpd, "
+        "tcp-backlog in Redis) and restart it, or leave the line out.",
+    )
+
+
+def _held_back(context: Context, queues: Mapping[int, int], now: int) -> dict[int, int]:
+    """The listeners that may have asked for more: they have just what somaxconn allows, now or, as they were started
+    before it was raised, by default.
+    """
+    default = _default_somaxconn(context)
+    return {port: backlog for port, backlog in queues.items() if backlog >= now or backlog == default}
 
 
 @rule("info", _IP_SYSCTL, "net/ipv4/tcp_input.c, tcp_conn_request", keys=[_SYN_BACKLOG, _SYNCOOKIES, _SOMAXCONN])

@@ -139,10 +139,52 @@ def test_interfaces(netns):
 def test_listeners_and_states(netns):
     with running(netns, CONNECT, "4"):
         found = facts(netns)
-    assert {"protocol": "tcp", "address": "0.0.0.0", "port": 8080} in found["listeners"]
+    assert found["listeners"] == [{"protocol": "tcp", "address": "0.0.0.0", "port": 8080, "backlog": 128, "queued": 0}]
     assert found["sockets"]["tcp"] == {"LISTEN": 1, "ESTABLISHED": 8}
     assert found["sockets"]["incoming"]["connections"] == 4
     assert found["sockets"]["incoming"]["top"] == [{"address": "127.0.0.1", "connections": 4}]
+
+
+# Listeners with queues of their own; three connections that nobody accepts.
+QUEUE = """
+import socket, sys
+def listen(family, address, port, backlog):
+    server = socket.socket(family)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    server.bind((address, port))
+    server.listen(backlog)
+    return server
+kept = [
+    listen(socket.AF_INET, "127.0.0.1", 8080, 37),
+    listen(socket.AF_INET6, "::", 8081, 10000),
+    listen(socket.AF_INET6, "::ffff:127.0.0.1", 8082, 7),
+    listen(socket.AF_INET, "0.0.0.0", 8083, 9),
+    listen(socket.AF_INET, "0.0.0.0", 8083, 5),
+]
+kept += [socket.create_connection(("127.0.0.1", 8080)) for number in range(3)]
+datagrams = socket.socket(type=socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 8084))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_queues_of_listeners(netns):
+    netns.write("/proc/sys/net/core/somaxconn", "300")
+    with running(netns, QUEUE):
+        found = facts(netns)
+    assert [tuple(listener.values()) for listener in found["listeners"]] == [
+        ("tcp", "127.0.0.1", 8080, 37, 3),
+        # What somaxconn leaves of it.
+        ("tcp", "::", 8081, 300, 0),
+        ("tcp", "127.0.0.1", 8082, 7, 0),
+        # The shorter one of two that share the port.
+        ("tcp", "0.0.0.0", 8083, 5, 0),
+        ("udp", "127.0.0.1", 8084),
+    ]
+    assert found["unreadable"] == []
 
 
 def test_many_sockets_are_counted_by_the_kernel(netns):

@@ -4,7 +4,7 @@
 import sys
 
 import pytest
-from ansible_collections.nettune.kernel.plugins.module_utils import _sockets
+from ansible_collections.nettune.kernel.plugins.module_utils import _net_facts, _sockets
 
 # /proc/net/tcp as Linux 3.10 prints it: listener, connection to it, one in TIME_WAIT, one that was opened from here.
 TCP = """\
@@ -66,3 +66,18 @@ def test_above_the_limit_the_kernel_s_own_count_of_time_wait_is_taken(monkeypatc
 
 def test_new_states_of_request_sockets_count_as_syn_recv():
     assert _sockets.STATES[12] == _sockets.STATES[3] == "SYN_RECV"
+
+
+def test_without_sock_diag_the_queues_are_unknown(monkeypatch):
+    def refused(protocol, message_type, request):
+        raise OSError(93, "Protocol not supported")
+
+    monkeypatch.setattr(_sockets, "dump", refused)
+    listeners = [{"protocol": "tcp", "address": "::", "port": 80}, {"protocol": "udp", "address": "::", "port": 53}]
+    facts = {"unreadable": []}
+    _net_facts._ask(facts, "queues of listeners", _sockets.add_queues, listeners)
+    assert listeners == [
+        {"protocol": "tcp", "address": "::", "port": 80, "backlog": None, "queued": None},
+        {"protocol": "udp", "address": "::", "port": 53},
+    ]
+    assert facts["unreadable"] == [{"what": "queues of listeners", "reason": "Protocol not supported"}]

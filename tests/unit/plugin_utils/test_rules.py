@@ -673,3 +673,46 @@ def test_strict_filtering_of_a_tunnel(
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     for finding in found:
         whole_sentences(finding)
+
+
+LISTENERS = ["listener_cut_short", "accept_queue_lowered", "accept_queue_needs_restart", "no_listener_asks_for_more"]
+
+
+@pytest.mark.parametrize(
+    ("release", "now", "proposed", "backlogs", "said"),
+    [
+        # Lowered.
+        ("6.1.0", "4096", 1024, [4096], {"listener_cut_short": "warning"}),
+        ("6.1.0", "4096", 1024, [511, 128], {"accept_queue_lowered": "info"}),
+        ("6.1.0", "4096", 1024, [None, 511], {"accept_queue_lowered": "warning"}),
+        ("6.1.0", "4096", 1024, [], {"accept_queue_lowered": "warning"}),
+        # Raised, and still below a listener that was started while it was higher.
+        ("6.1.0", "128", 256, [1024], {"listener_cut_short": "warning", "accept_queue_needs_restart": "info"}),
+        # Raised.
+        ("6.1.0", "4096", 8192, [4096, 128], {"accept_queue_needs_restart": "info"}),
+        ("6.1.0", "4096", 8192, [511, 128], {"no_listener_asks_for_more": "info"}),
+        ("6.1.0", "4096", 8192, [None, 128], {"accept_queue_needs_restart": "info"}),
+        ("6.1.0", "4096", 8192, [], {"accept_queue_needs_restart": "info"}),
+        # 128 is the default of this kernel: the program may have been started before the limit was raised to 1024.
+        ("4.19.0", "1024", 8192, [128], {"accept_queue_needs_restart": "info"}),
+        ("6.1.0", "4096", 4096, [4096, 128], {}),
+    ],
+)
+def test_somaxconn_against_the_queues_of_listeners(
+    release: str, now: str, proposed: int, backlogs: list[int | None], said: dict[str, str]
+) -> None:
+    facts = {
+        "kernel": {"release": release},
+        "sysctl": {"net.core.somaxconn": now},
+        "listeners": [{"port": 80 + number, "backlog": backlog} for number, backlog in enumerate(backlogs)],
+    }
+    result = validate("web1", facts, sysctl={"net.core.somaxconn": proposed})
+    found = {finding.rule.partition(".")[2]: finding.severity for finding in result.findings}
+    assert {name: severity for name, severity in found.items() if name in LISTENERS} == said
+
+
+def test_a_cut_listener_is_named_with_its_queue() -> None:
+    (finding,) = findings(EXAMPLES["queues.listener_cut_short"]["speaks"], "queues.listener_cut_short")
+    assert "port 443 (4096)" in finding.message
+    assert "port 22" not in finding.message
+    assert finding.fix.startswith("Write net.core.somaxconn = 4096")
