@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -14,6 +17,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate
 
 _LIMITS = {item.name: {"type": type(item.default).__name__, "default": item.default} for item in fields(gate.Limits)}
+
+# What is to be done with the wave.
+WATCH = "watch"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,21 +31,32 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "observations": {"type": "dict"},
+                "record": {"type": "raw"},
                 "wave": {"type": "int"},
                 "started": {"type": "dict"},
                 "priors": {"type": "dict", "default": {}},
                 "controls": {"type": "dict", "default": {}},
+                "earlier": {"type": "list", "elements": "str", "default": []},
+                "observers": {"type": "dict", "default": {}},
+                "probes_before": {"type": "list", "elements": "dict", "default": []},
+                "expected_looks": {"type": "int"},
                 "looked": {"type": "dict"},
-                "probes": {"type": "dict", "default": {}},
+                "probes": {"type": "raw", "default": []},
                 "judged": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict"},
                 "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},
+                "soak": {"type": "float"},
+                "soak_max": {"type": "float"},
                 "final": {"type": "bool", "default": True},
-                "on_inconclusive": {"type": "str", "choices": ["roll_back", "promote"], "default": "roll_back"},
+                "on_inconclusive": {
+                    "type": "str",
+                    "choices": ["roll_back", "promote", "pause"],
+                    "default": "roll_back",
+                },
             },
-            mutually_exclusive=[("observations", "started"), ("wave", "confirmed")],
-            required_one_of=[("observations", "started")],
-            required_by={"confirmed": ["started"]},
+            mutually_exclusive=[("observations", "started", "record"), ("wave", "confirmed")],
+            required_one_of=[("observations", "started", "record")],
+            required_by={"confirmed": ["started"], "record": ["wave"], "soak_max": ["soak"]},
         )
         if arguments["confirmed"] is not None:
             reason, evidence = gate.blame(arguments["started"] or {}, arguments["judged"], arguments["confirmed"])
@@ -48,9 +65,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if arguments["wave"] is None:
                 raise AnsibleActionFail("with started, give wave to begin it, or confirmed to say why it failed")
             return _begin(arguments, bool(self._task.check_mode))
+        if arguments["record"] is not None:
+            arguments["observations"] = _recorded(arguments["record"], arguments["wave"])
         try:
-            return _judge(arguments)
-        except (KeyError, TypeError, AttributeError) as problem:
+            limits = gate.Limits(**arguments["limits"])
+        except ValueError as problem:
+            raise AnsibleActionFail(str(problem)) from None
+        try:
+            return _judge(arguments, limits)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
             raise AnsibleActionFail(
                 f"the observations are not those of a rollout: {problem!r} is wrong or missing"
             ) from None
@@ -59,7 +82,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     started = arguments["started"]
     lost = [host for host, result in started.items() if result.get("unreachable")]
-    observations = gate.begin(arguments["wave"], started, arguments["controls"], arguments["priors"], time.time())
+    observations = gate.begin(
+        arguments["wave"],
+        started,
+        arguments["controls"],
+        arguments["priors"],
+        time.time(),
+        observers=arguments["observers"],
+        probes_before=arguments["probes_before"],
+        earlier=arguments["earlier"],
+        expected_looks=arguments["expected_looks"],
+    )
     return {
         "changed": False,
         "failed": bool(lost),
@@ -68,25 +101,65 @@ def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _judge(arguments: dict[str, Any]) -> dict[str, Any]:
+def _recorded(record: Any, wave: int) -> Any:
+    """The observations of one wave in the JSON of a rollout, or in the path of that."""
+    if not isinstance(record, Mapping):
+        try:
+            record = json.loads(Path(str(record)).expanduser().read_text(encoding="utf-8"))
+        except (OSError, ValueError) as problem:
+            raise AnsibleActionFail(f"the record {record} cannot be read: {problem}") from None
+    waves = record.get("waves") if isinstance(record, Mapping) else None
+    if not isinstance(waves, list) or not all(isinstance(item, Mapping) for item in waves):
+        raise AnsibleActionFail("the record is not that of a rollout: it has no waves")
+    for item in waves:
+        if item.get("number") == wave:
+            if not item.get("observations"):
+                raise AnsibleActionFail(f"wave {wave} of the record was not watched: there is nothing to judge")
+            return item["observations"]
+    numbers = ", ".join(str(item.get("number")) for item in waves) or "none"
+    raise AnsibleActionFail(f"the record has no wave {wave}, only {numbers}")
+
+
+def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
     observations = arguments["observations"]
     if arguments["looked"] is not None:
         observations = gate.add_look(
-            observations, arguments["looked"], arguments["controls"], arguments["probes"], time.time()
+            observations,
+            arguments["looked"],
+            arguments["controls"],
+            arguments["probes"],
+            time.time(),
+            observers=arguments["observers"],
         )
-    verdict = gate.judge(observations, gate.Limits(**arguments["limits"]))
-    stop = verdict.verdict == gate.ROLL_BACK
-    if arguments["final"] and verdict.verdict == gate.INCONCLUSIVE:
-        stop = arguments["on_inconclusive"] == "roll_back"
+    verdict = gate.judge(observations, limits)
+    elapsed = observations["looks"][-1]["elapsed"] if observations["looks"] else 0.0
+    decision = _decision(verdict.verdict, elapsed, arguments)
     return {
         "changed": False,
-        "failed": stop,
+        "failed": decision == gate.ROLL_BACK,
         "verdict": verdict.verdict,
+        "decision": decision,
+        "done": decision != WATCH,
+        "elapsed": elapsed,
         "reason": verdict.reason,
         "evidence": verdict.evidence,
         "msg": f"Wave {observations['wave']}: {verdict.verdict}: {verdict.reason}.",
         "figures": verdict.figures(),
-        "invalid": verdict.invalid,
+        "excluded": verdict.excluded,
+        "invalid": verdict.excluded,
         "progress": gate.progress(observations, verdict),
         "observations": observations,
     }
+
+
+def _decision(verdict: str, elapsed: float, arguments: Mapping[str, Any]) -> str:
+    """Evidence of damage ends the soak at once; nothing else does before its time."""
+    if verdict == gate.ROLL_BACK:
+        return verdict
+    least, most = (0.0, 0.0) if arguments["final"] else (float("inf"), float("inf"))
+    if arguments["soak"] is not None:
+        least = arguments["soak"]
+        most = max(least, arguments["soak_max"] or 0.0)
+    if verdict == gate.PROMOTE:
+        return verdict if elapsed >= least else WATCH
+    return str(arguments["on_inconclusive"]) if elapsed >= most else WATCH

@@ -122,7 +122,7 @@ class RateTest:
                 seen + control_events * weight,
                 variance + control_events * weight * weight,
             ]
-        if state["exceeded_at"] is None and self._log_evidence() >= self.log_limit:
+        if state["exceeded_at"] is None and self.log_evidence() >= self.log_limit:
             state["exceeded_at"] = state["polls"]
         return self.exceeded
 
@@ -156,7 +156,7 @@ class RateTest:
             tolerated_ratio=state["ratio"],
             floor_per_1000=state["floor_per_1000"],
             min_events=state["min_events"],
-            log_evidence=self._log_evidence(),
+            log_evidence=self.log_evidence(),
             log_limit=self.log_limit,
         )
 
@@ -168,9 +168,20 @@ class RateTest:
         """
         state = self._state
         ratio = 2 * state["ratio"] if ratio is None else ratio
+        return not self.exceeded and (self.opens_needed(beta, per_1000) == 0 or self.ratio_upper(beta) <= ratio)
+
+    def opens_needed(self, beta=0.05, per_1000=None):
+        """So many more opens without any event show that the rate is tolerable."""
+        state = self._state
         per_1000 = state["floor_per_1000"] if per_1000 is None else per_1000
-        rate = 1000 * upper_limit(state["group"][0], state["group"][1], beta, self.dispersion)
-        return not self.exceeded and (rate <= per_1000 or self.ratio_upper(beta) <= ratio)
+        # Where nothing ever happened there were no bursts.
+        dispersion = self.dispersion if self._any_events() else 1.0
+        return max(0, opens_needed(per_1000, beta, dispersion, state["group"][0]) - state["group"][1])
+
+    def _any_events(self):
+        state = self._state
+        groups = (state["group"], state["before"], state["controls"], state["controls_before"] or (0, 0))
+        return any(events for events, _opens in groups)
 
     def ratio_upper(self, beta=0.05):
         """The rise over what is expected that is exceeded with probability beta only."""
@@ -231,7 +242,7 @@ class RateTest:
         second, worst = self._state["worst_polls"]
         return self._state["group"][0] - (worst - second)
 
-    def _log_evidence(self):
+    def log_evidence(self):
         """Log of the evidence; 0, which is none, where nothing is too many to begin with."""
         state = self._state
         events = self._counted()
@@ -291,9 +302,12 @@ def interval(events, exposure, confidence=0.95, dispersion=1.0):
     return lower, upper_limit(events, exposure, tail, dispersion)
 
 
-def opens_needed(per_1000, beta=0.05, dispersion=1.0):
-    """So many opens without any event show that the rate is not above that."""
-    return math.ceil(-math.log(beta) * dispersion * 1000.0 / per_1000) if per_1000 > 0 else math.inf
+def opens_needed(per_1000, beta=0.05, dispersion=1.0, events=0):
+    """So many opens with no more than these events show that the rate is not above that."""
+    if per_1000 <= 0:
+        return math.inf
+    events_excluded = gamma_quantile(events / dispersion + 1.0, 1 - beta) if events else -math.log(beta)
+    return math.ceil(events_excluded * dispersion * 1000.0 / per_1000)
 
 
 def rise_upper(events, mean, shape, beta=0.05):

@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From samples and tallies to counts: what each host, service and group of hosts went through, poll by poll."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.nettune.kernel.plugins.module_utils._evidence import dispersion, increments
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import CONNECTS, COUNTERS, Counts, counts
+
+Pair = tuple[int, int]  # (events, opens)
+
+_NOTHING: Pair = (0, 0)
+
+
+@dataclass
+class Track:
+    """Of one host, service, or group of hosts: pairs by counter group. None is a poll of which nothing is known."""
+
+    name: str
+    before: dict[str, list[Pair]] = field(default_factory=dict)
+    soak: dict[str, list[Pair | None]] = field(default_factory=dict)
+    # The same as before, without polls much longer than the others: what bursts are estimated from.
+    even: dict[str, list[Pair]] = field(default_factory=dict)
+    # Why some of its samples cannot be used.
+    excluded: str | None = None
+    # Whether all of the soak is known.
+    known: bool = True
+
+    def total(self, group: str) -> Pair:
+        return added(pair for pair in self.soak.get(group, []) if pair)
+
+    def total_before(self, group: str) -> Pair:
+        return added(self.before.get(group, []))
+
+
+def added(pairs: Iterable[Pair]) -> Pair:
+    events = exposure = 0
+    for pair in pairs:
+        events += pair[0]
+        exposure += pair[1]
+    return events, exposure
+
+
+@dataclass
+class Counted:
+    """All that the tests rest on."""
+
+    hosts: dict[str, Track]
+    controls: dict[str, Track]
+    observers: dict[str, Track]
+    services: dict[str, Track]
+    wave: Track
+    beside: Track
+
+    def dispersion(self, group: str) -> float:
+        """How far events come in bursts: in the time before, and at the controls. Never in the wave's own soak."""
+        quiet = [*self.hosts.values(), *self.observers.values(), *self.services.values()]
+        before = _aligned([track.even.get(group, []) for track in quiet])
+        soak = _aligned([[pair or _NOTHING for pair in track.soak.get(group, [])] for track in self.controls.values()])
+        return max(float(dispersion(before)), float(dispersion(soak)))
+
+
+def _aligned(series: Sequence[list[Pair]]) -> list[list[Pair]]:
+    """The latest polls of those that have most of them: one host with few must not hide the others."""
+    most = max(map(len, series), default=0)
+    kept = [polls for polls in series if len(polls) > most / 2 and any(pair[1] for pair in polls)]
+    length = min(map(len, kept), default=0)
+    return [polls[-length:] for polls in kept] if length > 1 else []
+
+
+def count(observations: Mapping[str, Any]) -> Counted:
+    looks = [look["probes"] for look in observations["looks"]]
+    before, soak = _Probes(observations["probes_before"]), [_Probes(tallies) for tallies in looks]
+    tracks = {
+        role: {name: _track(name, subject, before, soak) for name, subject in observations[role].items()}
+        for role in ("hosts", "controls", "observers")
+    }
+    services: dict[str, Track] = {}
+    for name in dict.fromkeys(name for probes in (before, *soak) for name in probes.services):
+        services[name] = track = Track(name)
+        _add_connects(track, before.services.get(name), [probes.services.get(name) for probes in soak])
+    earlier = [subject.get("changed") for subject in observations["controls"].values()]
+    beside = "hosts of earlier waves" if earlier and all(earlier) else "controls"
+    return Counted(
+        **tracks,
+        services=services,
+        wave=_sum("the wave", tracks["hosts"].values(), len(looks)),
+        beside=_sum(beside, tracks["controls"].values(), len(looks)),
+    )
+
+
+class _Probes:
+    """The tallies of one poll, by whom they reached and where they came from."""
+
+    def __init__(self, tallies: Iterable[Mapping[str, Any]]):
+        # [attempts, failed, slow]
+        self.hosts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.services: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        # Connections that the host counts, and that are no traffic of others.
+        self.own: dict[str, int] = defaultdict(int)
+        for tally in tallies:
+            host, source = tally.get("host"), tally.get("source") or "controller"
+            reached = self.hosts[host] if host else self.services[f"{tally['probe']} from {source}"]
+            for at, name in enumerate(("attempts", "failed", "slow")):
+                reached[at] += tally.get(name, 0)
+            if host:
+                self.own[host] += tally.get("ok", 0)
+            self.own[source] += tally.get("attempts", 0)
+
+
+def _track(name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequence[_Probes]) -> Track:
+    track = Track(name)
+    polls, seconds, last = _polls_before(track, subject["before"])
+    even = _even(polls, seconds)
+    spare = before.own.get(name, 0)
+    for at, group in enumerate(COUNTERS, 1):
+        track.even[group] = [(poll[at], poll[0]) for poll in even]
+        # Our own connections are no traffic.
+        events, opened = added((poll[at], poll[0]) for poll in polls)
+        track.before[group] = [(events, max(0, opened - spare))] if polls else []
+    found = _polls_since(track, subject["samples"], last, [probes.own.get(name, 0) for probes in soak])
+    for at, group in enumerate(COUNTERS, 1):
+        track.soak[group] = [(poll[at], poll[0]) if poll else None for poll in found]
+    _add_connects(track, before.hosts.get(name), [probes.hosts.get(name) for probes in soak])
+    if subject["lost"]:
+        track.excluded, track.known = subject["lost"], False
+    return track
+
+
+def _polls_before(track: Track, samples: Sequence[Any]) -> tuple[list[Counts], list[float], Any]:
+    """(counts, seconds) of each poll before the change, and the last sample."""
+    polls: list[Counts] = []
+    seconds: list[float] = []
+    last = None
+    for sample in samples:
+        rise = increments(last, sample) if last else None
+        if rise is not None:
+            polls.append(counts(rise))
+            seconds.append(sample["time"] - last["time"])
+        elif last:
+            track.excluded = f"{_difference(last, sample)} before the change, and is known from then on"
+            polls, seconds = [], []
+        last = sample
+    return polls, seconds, last
+
+
+def _polls_since(track: Track, samples: Sequence[Any], last: Any, own: Sequence[int]) -> list[Counts | None]:
+    """The counts of each look. A look without an answer is part of the next one that has one."""
+    polls: list[Counts | None] = []
+    spare = 0
+    for number, sample in enumerate(samples, 1):
+        # The look is a connection too.
+        spare += own[number - 1] + 1
+        poll = None
+        if sample:
+            rise = increments(last, sample) if last else None
+            if rise is None:
+                track.known = False
+                track.excluded = (
+                    f"{_difference(last, sample)} by look {number}" if last else "nothing is known from before"
+                )
+            else:
+                opened, *events = counts(rise)
+                poll = (max(0, opened - spare), *events)
+            last, spare = sample, 0
+        polls.append(poll)  # type: ignore[arg-type]
+    if samples and not samples[-1]:
+        track.known = False
+        track.excluded = track.excluded or f"it did not answer look {len(samples)}"
+    return polls
+
+
+def _difference(last: Mapping[str, Any], sample: Mapping[str, Any]) -> str:
+    """Why two samples cannot be compared."""
+    if last["boot_id"] != sample["boot_id"]:
+        return "it was rebooted"
+    if set(last["counters"]) != set(sample["counters"]):
+        return "its kernel came to show other counters"
+    return "its counters went back"
+
+
+def _even(polls: Sequence[Counts], seconds: Sequence[float]) -> list[Counts]:
+    if not polls:
+        return []
+    longest = 3 * statistics.median(seconds)
+    return [poll for poll, length in zip(polls, seconds, strict=True) if length <= longest]
+
+
+def _add_connects(track: Track, before: Sequence[int] | None, soak: Sequence[Sequence[int] | None]) -> None:
+    for group in CONNECTS:
+        polls = [before] if before else []
+        track.before[group] = track.even[group] = [_connects(group, poll) for poll in polls]
+        track.soak[group] = [_connects(group, poll) if poll else None for poll in soak]
+
+
+def _connects(group: str, poll: Sequence[int]) -> Pair:
+    attempts, failed, slow = poll
+    return (failed if group == "connects" else failed + slow), attempts
+
+
+def _sum(name: str, tracks: Iterable[Track], looks: int) -> Track:
+    """Many hosts as one; those of which nothing is known in the soak are left out of the time before too."""
+    total = Track(name)
+    tracks = list(tracks)
+    for group in (*COUNTERS, *CONNECTS):
+        known = [track for track in tracks if any(track.soak[group])]
+        total.before[group] = [added(track.total_before(group) for track in known)]
+        total.soak[group] = []
+        for look in range(looks):
+            pairs = [pair for track in known if (pair := track.soak[group][look])]
+            total.soak[group].append(added(pairs) if pairs else None)
+    return total

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recording what is seen of a wave, in a shape that JSON can hold.
+
+wave: 1
+began: seconds since 1970, the moment of the change
+expected_looks: number or null
+hosts:     {name: subject}   of the wave, those that really changed
+controls:  {name: subject}
+observers: {name: subject}
+probes_before: [tally]       while nothing had changed
+looks: [{elapsed: seconds since the change, probes: [tally]}]
+
+subject: {before: [sample],  oldest first; what happens from the last one on is the soak's
+          samples: [sample or null],  one for each look
+          lost: why or null, guard: why or null, guard_evidence: bool,
+          changed: bool}     of a control: an earlier wave changed it
+sample:  {time, boot_id, counters}
+tally:   {probe, source, host: inventory host that was reached or null, attempts, ok, slow, failed, ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.nettune.kernel.plugins.module_utils._counters import flatten
+
+Observations = dict[str, Any]
+
+
+def sample_of_facts(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The watched counters in facts of `net_facts`."""
+    if "counters" not in facts or "boot_id" not in facts:
+        return None
+    return {
+        "time": facts.get("uptime_seconds", 0.0),
+        "boot_id": facts["boot_id"],
+        "counters": flatten(facts["counters"]),
+    }
+
+
+def begin(
+    wave: int,
+    started: Mapping[str, Any],
+    controls: Mapping[str, Any],
+    priors: Mapping[str, Any],
+    now: float,
+    *,
+    observers: Mapping[str, Any] | None = None,
+    probes_before: Any = (),
+    earlier: Iterable[str] = (),
+    expected_looks: int | None = None,
+) -> Observations:
+    """Observations of a wave, from results of `sysctl_trial` on its hosts and of looks at the others.
+
+    Hosts that had the set already take no part. `priors` are earlier samples of any of them.
+    """
+    hosts = {
+        name: _subject([*_samples(priors.get(name)), *(result.get("baseline") or [])])
+        for name, result in started.items()
+        if result.get("changed")
+    }
+    changed = set(earlier)
+    return {
+        "wave": wave,
+        "began": now,
+        "expected_looks": expected_looks,
+        "hosts": hosts,
+        "controls": {
+            name: {**_bystander(result, priors.get(name)), "changed": name in changed}
+            for name, result in controls.items()
+        },
+        "observers": {name: _bystander(result, priors.get(name)) for name, result in (observers or {}).items()},
+        "probes_before": _tallies(probes_before),
+        "looks": [],
+    }
+
+
+def add_look(
+    observations: Observations,
+    looked: Mapping[str, Any],
+    controls: Mapping[str, Any],
+    probes: Any,
+    now: float,
+    *,
+    observers: Mapping[str, Any] | None = None,
+) -> Observations:
+    """The observations with one more look: results of looks at all hosts, and tallies of `rollout_probe`."""
+    seen = {"hosts": looked, "controls": controls, "observers": observers or {}}
+    return {
+        **observations,
+        **{
+            role: {
+                name: _look(subject, results.get(name, {}), on_trial=role == "hosts")
+                for name, subject in observations[role].items()
+            }
+            for role, results in seen.items()
+        },
+        "looks": [
+            *observations["looks"],
+            {"elapsed": round(now - observations["began"], 1), "probes": _tallies(probes)},
+        ],
+    }
+
+
+def _subject(before: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "before": [_bare(sample) for sample in before if sample],
+        "samples": [],
+        "lost": None,
+        "guard": None,
+        "guard_evidence": False,
+    }
+
+
+def _bystander(result: Mapping[str, Any], prior: Any) -> dict[str, Any]:
+    return {**_subject([*_samples(prior), result.get("sample")]), "lost": _lost(result)}
+
+
+def _samples(prior: Any) -> list[Any]:
+    """None, one sample, or several."""
+    if not prior:
+        return []
+    return [prior] if isinstance(prior, Mapping) else list(prior)
+
+
+def _look(subject: Mapping[str, Any], result: Mapping[str, Any], on_trial: bool) -> dict[str, Any]:
+    sample = result.get("sample")
+    seen = {
+        **subject,
+        "samples": [*subject["samples"], _bare(sample) if sample else None],
+        # Who is lost is not asked again.
+        "lost": _lost(result) if result else subject["lost"] or _lost(result),
+    }
+    if on_trial and not seen["lost"] and not seen["guard"] and not result.get("pending"):
+        ended = (result.get("history") or [{}])[0]
+        seen["guard"] = str(ended.get("reason") or "the trial is gone")
+        seen["guard_evidence"] = bool(ended.get("by_evidence"))
+    return seen
+
+
+def _lost(result: Mapping[str, Any]) -> str | None:
+    return None if "sample" in result else str(result.get("msg") or "it did not answer").strip()
+
+
+def _bare(sample: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sample[name] for name in ("time", "boot_id", "counters")}
+
+
+def _tallies(probes: Any) -> list[dict[str, Any]]:
+    """Tallies as they are; or by the host that was reached."""
+    if isinstance(probes, Mapping):
+        return [{"probe": host, "source": "controller", "host": host, **tally} for host, tally in probes.items()]
+    return [dict(tally) for tally in probes or ()]
