@@ -22,7 +22,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "directory": {"type": "str", "default": "./reports"},
                 "plan": {"type": "dict", "required": True},
-                "wave": {"type": "int", "required": True},
+                "wave": {"type": "int"},
+                "running": {"type": "bool", "default": False},
                 "started": {"type": "dict", "default": {}},
                 "gate": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict", "default": {}},
@@ -30,26 +31,37 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "seen": {"type": "dict", "default": {}},
             }
         )
+        if arguments["running"] and arguments["wave"] is None:
+            raise AnsibleActionFail("with running, name the wave that is")
         if self._task.check_mode:
             return {"skipped": True, "msg": "nothing to report in check mode"}
-        plan, undone = arguments["plan"], arguments["undone"]
-        wave = report.wave_record(
-            arguments["wave"],
-            arguments["started"],
-            arguments["gate"],
-            arguments["confirmed"],
-            undone,
-            arguments["seen"],
-        )
-        json_path, html_path = report.paths(arguments["directory"], plan["rollout_id"])
+        json_path, html_path = report.paths(arguments["directory"], arguments["plan"]["rollout_id"])
         try:
-            record = report.with_wave(report.load(json_path) or report.begin(plan), wave)
-            report.write(record, json_path, html_path)
+            said = _write(arguments, json_path, html_path)
         except (OSError, ValueError) as problem:
             raise AnsibleActionFail(f"the report cannot be written: {problem}") from None
-        return {
-            "changed": False,
-            "json": str(json_path),
-            "html": str(html_path),
-            "msg": report.lines(record, wave, undone, html_path),
-        }
+        return {"changed": False, "json": str(json_path), "html": str(html_path), "msg": said}
+
+
+def _write(arguments: dict[str, Any], json_path: Any, html_path: Any) -> list[str]:
+    """Writes both files; returns how the wave ended, in lines."""
+    # Its first look is written in any case: from then on hosts have changed.
+    looked = len((arguments["gate"].get("observations") or {}).get("looks", []))
+    if arguments["running"] and looked and not report.is_due(json_path):
+        return []
+    record = report.load(json_path) or report.begin(arguments["plan"])
+    if arguments["wave"] is None:
+        report.write(record, json_path, html_path)
+        return [f"Report: {html_path}"]
+    wave = report.wave_record(
+        arguments["wave"],
+        arguments["started"],
+        arguments["gate"],
+        arguments["confirmed"],
+        arguments["undone"],
+        arguments["seen"],
+        arguments["running"],
+    )
+    record = report.with_wave(record, wave)
+    report.write(record, json_path, html_path)
+    return [] if arguments["running"] else report.lines(record, wave, arguments["undone"], html_path)

@@ -4,12 +4,13 @@
 
 DOCUMENTATION = r"""
 module: rollout_report
-short_description: Writes the report of a rollout, wave by wave
+short_description: Writes the report of a rollout, from the plan to the last wave
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Writes one JSON file, and the same as one HTML page that needs nothing else. Called after each wave, so that the
-    report exists whatever happens next.
+  - Writes one JSON file, and the same as one HTML page that needs nothing else. Called when the waves are planned,
+    while a wave is watched, and after it, so that the report exists whatever happens next. C(docs/report.md) has the
+    shape of the JSON.
   - Says in lines for people how the wave ended.
 extends_documentation_fragment:
   - nettune.kernel.attributes
@@ -29,9 +30,14 @@ options:
     type: dict
     required: true
   wave:
-    description: The number of the wave.
+    description: The number of the wave. Without it, the plan is recorded.
     type: int
-    required: true
+  running:
+    description:
+      - Whether the wave is still on trial. The record says so, and until when.
+      - Writing is skipped while the last time is so recent that a large record would hold the rollout up.
+    type: bool
+    default: false
   started:
     description: Results of M(nettune.kernel.sysctl_trial) that started the trial, by host.
     type: dict
@@ -58,6 +64,11 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Begin the report
+  nettune.kernel.rollout_report:
+    plan: "{{ planned.plan }}"
+  run_once: true
+
 - name: Report the wave
   nettune.kernel.rollout_report:
     plan: "{{ planned.plan }}"
@@ -77,7 +88,7 @@ html:
   returned: success
   type: str
 msg:
-  description: How the wave ended, in lines.
+  description: How the wave ended, in lines. None while it runs.
   returned: success
   type: list
   elements: str

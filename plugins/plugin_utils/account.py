@@ -167,10 +167,10 @@ def failures(*results: Mapping[str, Any]) -> list[str]:
 
 def undone_lines(undone: Mapping[str, Any]) -> list[str]:
     """What rolling back did on each host."""
-    return shared({host: _undone(result) for host, result in undone.items()})
+    return shared({host: how_undone(result) for host, result in undone.items()})
 
 
-def _undone(result: Mapping[str, Any]) -> list[str]:
+def how_undone(result: Mapping[str, Any]) -> list[str]:
     if silent(result):
         return ["does not answer: its own guard rolls back in time"]
     if result.get("failed"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nettune.kernel.plugins.plugin_utils import gate, report
+from ansible_collections.nettune.kernel.plugins.plugin_utils.report import plots
 
 PLAN: dict[str, Any] = {
     "rollout_id": "r-1",
@@ -63,30 +64,66 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "href")]
+        self.loads += [value for name, value in attrs if name in ("src", "href", "style") or name.startswith("on")]
 
 
 def test_the_page_is_complete_and_loads_nothing() -> None:
     page = Page(report.html(record()))
     assert page.loads == []
-    assert "script" not in page.elements
+    # Its own script, and nothing of what the values say.
+    assert page.elements.count("script") == 1
     assert "b" not in page.elements
-    # Two plots, each with a line of the wave and one of the controls.
-    assert page.elements.count("svg") == 2
-    assert page.elements.count("polyline") == 4
 
 
 def test_a_page_before_any_wave() -> None:
     assert "not started" in report.html(report.begin(PLAN))
 
 
-def test_a_plot_shows_the_rate_between_looks() -> None:
-    rejects, failed = report.plots(judged()["observations"])
-    assert rejects["series"].keys() == {"wave", "controls"}
-    # Nothing in the first half, 50 in 90 opens of others in the second: the top.
-    assert rejects["top"] == round(1000 * 50 / 90, 1)
-    assert rejects["series"]["wave"] == "0.0,160.0 320.0,160.0 320.0,0.0 640.0,0.0"
-    assert failed["top"] == 10.0
+def series(*points: tuple[float, float, int, int]) -> list[dict[str, float]]:
+    return [dict(zip(("from", "to", "events", "opens"), point, strict=True)) for point in points]
+
+
+def test_a_plot_is_of_steps_around_the_change() -> None:
+    wave = series((-10, 0, 0, 100), (0, 10, 5, 50), (10, 20, 0, 0), (20, 30, 1, 100))
+    (plot,) = plots.plots({"timestamp_rejects": {"wave": wave, "controls": series((0, 30, 0, 10))}})
+    assert (plot.title, plot.unit) == ("Timestamp rejects", "per 1,000 opens")
+    # Forty seconds on the axis, ten of them before the change; 100 per 1,000 is its top.
+    assert plot.change == plots.WIDTH / 4
+    steps, controls = plot.lines
+    # The pen is lifted where nothing is known.
+    assert steps.path == "M0.0,150.0H98.0V0.0H196.0M294.0,135.0H392.0"
+    assert (steps.style, controls.style) == ("wave", "controls")
+    assert [tick.label for tick in plot.x_ticks] == ["\N{MINUS SIGN}10 s", "0 s", "10 s", "20 s", "30 s"]
+    assert [tick.label for tick in plot.y_ticks] == ["0", "20", "40", "60", "80", "100"]
+    assert plot.spans[1].says == "0 s to 30 s\ncontrols: 0 in 10 opens, 0.0 per 1,000" or "wave" in plot.spans[1].says
+    assert plot.summary.startswith("Timestamp rejects wave: 0.0 per 1,000 before the change, 40.0 after it")
+
+
+def test_many_looks_become_few_steps_that_do_not_cross_the_change() -> None:
+    points = series(*[(at, at + 1, 1, 10) for at in range(-301, 2000)])
+    coarse = plots._coarser(points)
+    assert len(coarse) <= 122
+    assert sum(point["events"] for point in coarse) == len(points)
+    assert 0 in [point["from"] for point in coarse]
+
+
+@pytest.mark.parametrize(
+    ("most", "step", "top"),
+    [(1, 0.2, 1), (1.1, 0.25, 1.25), (100, 20, 100), (101, 25, 125), (7, 2, 8), (999, 200, 1000)],
+)
+def test_axes_have_round_steps(most: float, step: float, top: float) -> None:
+    assert plots._scale(most) == pytest.approx((step, top))
+
+
+def test_besides_wave_and_controls_the_highest_are_drawn() -> None:
+    others = {f"observer o{number}": series((0, 1, number, 1000)) for number in range(9)}
+    (plot,) = plots.plots({"resets": {**others, "wave": series((0, 1, 1, 1))}})
+    assert [(line.name, line.style) for line in plot.lines] == [
+        ("wave", "wave"),
+        ("observer o8", "other1"),
+        ("observer o7", "other2"),
+        ("observer o6", "other3"),
+    ]
 
 
 def test_files_grow_wave_by_wave(tmp_path: Path) -> None:

@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page: one HTML file that needs nothing else, and that a browser is told to let load nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate
+from ansible_collections.nettune.kernel.plugins.plugin_utils.report import plots
+from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import (
+    BETWEEN_WAVES,
+    DONE,
+    HALTED,
+    PLANNED,
+    RUNNING,
+    Record,
+    hosts,
+)
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+_FOLDER = Path(__file__).parent
+_TITLES = {
+    PLANNED: "Planned",
+    RUNNING: "Running",
+    BETWEEN_WAVES: "Between waves",
+    DONE: "Done",
+    HALTED: "Rolled back",
+}
+# Good, bad, or neither: what the colours say.
+_TONES = {
+    "confirmed": "good",
+    "promote": "good",
+    "done": "good",
+    "rolled_back": "bad",
+    "roll_back": "bad",
+    "halted": "bad",
+    "lost": "bad",
+    "not_rolled_back": "bad",
+    "inconclusive": "open",
+    "running": "open",
+    "on_trial": "open",
+}
+_OUTCOMES = {"settled": "had the set already", "waiting": "not started"}
+
+
+def html(record: Record) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        words=lambda name: _OUTCOMES.get(name) or str(name).replace("_", " "),
+        tone=lambda name: _TONES.get(name, ""),
+        names=account.names,
+        count=account.count,
+        number=_number,
+        bound=_bound,
+        clock=_clock,
+        group_title=lambda name: plots.group_of(name).title,
+    )
+    style, script = _text("page.css"), _text("page.js")
+    return environment.get_template("page.html.j2").render(
+        record=record,
+        title=_TITLES[record["state"]],
+        summary=_summary(record).rstrip("."),
+        plan=[_plan_row(record, planned) for planned in record["planned"]],
+        waves=[_wave(wave) for wave in record["waves"]],
+        hosts=[_host_row(record, host, wave, item) for host, wave, item in hosts(record)],
+        room=plots,
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; "
+        "form-action 'none'",
+    )
+
+
+def _text(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _summary(record: Record) -> str:
+    waves, total = record["waves"], len(record["planned"])
+    if record["state"] == HALTED:
+        return f"{record['halted'][0].upper()}{record['halted'][1:]}"
+    if record["state"] == RUNNING:
+        return f"Wave {waves[-1]['number']} of {total} is on trial"
+    if record["state"] == DONE:
+        confirmed = sum(item.get("outcome") == "confirmed" for _host, _wave, item in hosts(record))
+        return f"Confirmed on {account.count(confirmed, 'host')} in {account.count(total, 'wave')}"
+    return f"{len(waves)} of {account.count(total, 'wave')} done"
+
+
+def _plan_row(record: Record, planned: Mapping[str, Any]) -> dict[str, Any]:
+    wave = next((item for item in record["waves"] if item["number"] == planned["number"]), None)
+    return {"number": planned["number"], "hosts": planned["hosts"], "controls": planned["controls"], "wave": wave}
+
+
+def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
+    observations = wave["observations"]
+    figures = wave["figures"]
+    looked = observations and observations["looks"]
+    return {
+        **wave,
+        "plots": plots.plots(_series(observations)) if looked else [],
+        "tests": [_test(test) for test in _worth_showing(figures.get("tests", []))],
+        "untold": max(0, len(figures.get("tests", [])) - len(_worth_showing(figures.get("tests", [])))),
+        "excluded": figures.get("excluded", {}),
+        "watched": observations["looks"][-1]["elapsed"] if looked else 0,
+        "beside": {kind: list(observations.get(kind) or {}) for kind in ("controls", "observers")} if looked else {},
+        "changes": _shared(
+            {
+                name: {"values": host["values"], "side_effects": host["side_effects"]}
+                for name, host in wave["hosts"].items()
+            }
+        ),
+        "undone": _shared({name: {"lines": host["undone"]} for name, host in wave["hosts"].items()}),
+    }
+
+
+def _series(observations: Any) -> Any:
+    return gate.series(observations) if hasattr(gate, "series") else {}
+
+
+def _worth_showing(tests: list[Any]) -> list[Any]:
+    """The wave as a whole, and of single hosts and probes those that say most: all of them are in the JSON."""
+    single = [test for test in tests if test["kind"] != "wave" and (test["exceeded_at"] or test["evidence"] > 1)]
+    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:12]
+    return [test for test in tests if test["kind"] == "wave"] + most
+
+
+def _test(test: Mapping[str, Any]) -> dict[str, Any]:
+    # Evidence is a product of odds, so its way to the limit is measured in orders of magnitude.
+    share = math.log(max(1.0, test["evidence"])) / math.log(max(2.0, test["limit"]))
+    return {**test, "share": round(100 * min(1.0, share), 1), "exposure": plots.group_of(test["group"]).exposure}
+
+
+def _shared(stories: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Stories with the hosts that they are true of; those without anything to tell are left out."""
+    told: dict[str, dict[str, Any]] = {}
+    for host, story in stories.items():
+        if any(story.values()):
+            told.setdefault(json.dumps(story, sort_keys=True), {"hosts": [], **story})["hosts"].append(host)
+    return list(told.values())
+
+
+def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> dict[str, Any]:
+    figures = _figures_of(record, wave)
+    seen = figures.get("hosts", {}).get(host, {})
+    opens, rejects = seen.get("opens"), seen.get("timestamp_rejects")
+    subject = _observed(record, wave).get(host, {})
+    notes = [subject.get("lost") and f"lost: {subject['lost']}", subject.get("guard") and f"guard: {subject['guard']}"]
+    notes += [figures.get("excluded", {}).get(host)]
+    notes += [f"{entry['key']} left alone: {entry['found']}" for entry in item.get("drift", [])]
+    if item.get("outcome") == "lost" and item.get("deadline"):
+        notes.append(f"its own guard rolls back by {_clock(item['deadline'])}")
+    return {
+        "name": host,
+        "wave": wave,
+        "stratum": record["strata"].get(host, ""),
+        "outcome": item.get("outcome", "waiting"),
+        "opens": opens,
+        "rejects": rejects,
+        "rejects_per_1000": 1000 * rejects / opens if opens and rejects is not None else None,
+        "connects": seen.get("connects"),
+        "failed": seen.get("failed"),
+        "changed": len(item.get("values", {})) or None,
+        "notes": "; ".join(dict.fromkeys(note for note in notes if note)),
+    }
+
+
+def _figures_of(record: Record, number: int) -> Mapping[str, Any]:
+    figures: Mapping[str, Any] = next((wave["figures"] for wave in record["waves"] if wave["number"] == number), {})
+    return figures
+
+
+def _observed(record: Record, number: int) -> Mapping[str, Any]:
+    wave = next((wave for wave in record["waves"] if wave["number"] == number), None)
+    observed: Mapping[str, Any] = ((wave or {}).get("observations") or {}).get("hosts", {})
+    return observed
+
+
+# Figures as people read them
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value and (abs(value) >= 1e6 or abs(value) < 0.01):
+        mantissa, _e, exponent = f"{value:.0e}".partition("e")
+        power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"10{power}" if mantissa == "1" else f"{mantissa}·10{power}"
+    if value == round(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"
+
+
+def _bound(value: float | None) -> str:
+    """The upper end of an interval, which may be open."""
+    return "∞" if value is None else _number(value)
+
+
+def _clock(moment: str | None) -> str:
+    """2026-11-21T09:00:00Z as 2026-11-21 09:00:00 UTC."""
+    return "" if moment is None else moment.replace("T", " ").replace("Z", " UTC")
