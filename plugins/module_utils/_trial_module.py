@@ -111,7 +111,7 @@ def _start(trials, arguments, check_mode):
         "trial": _describe(record),
         "values": _pairs(record["before"], record["applied"]),
         "side_effects": {key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()},
-        "baseline": [armed[0], armed[-1]] if armed else [],
+        "baseline": armed,
         "diff": [_value_diff(record["before"], record["applied"])],
     }
 

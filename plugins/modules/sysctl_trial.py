@@ -201,7 +201,7 @@ drift:
   type: list
   elements: dict
 baseline:
-  description: The first and the last sample of the watched counters from before the first write.
+  description: Samples of the watched counters from before the first write, one a second.
   returned: O(state=started), not in check mode
   type: list
   elements: dict
