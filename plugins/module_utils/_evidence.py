@@ -68,17 +68,31 @@ class RateTest:
     Expected is the group's own rate before the change, times what happened meanwhile to the controls' rate. Both are
     estimates from finite counts and count as such. Without controls the rate before is the reference alone.
 
+    `usual` and `controls_usual` are what is known from longer ago, such as since boot: they say what a rate is likely
+    to be where little was seen just before the change, and hardly matter where much was.
+
     Counts are pairs (events, opens). The state is plain numbers: the same polls lead to the same verdict.
     """
 
     def __init__(
-        self, before, controls_before=None, dispersion=1.0, alpha=0.01, ratio=1.5, floor_per_1000=5.0, min_events=10
+        self,
+        before,
+        controls_before=None,
+        dispersion=1.0,
+        alpha=0.01,
+        ratio=1.5,
+        floor_per_1000=5.0,
+        min_events=10,
+        usual=None,
+        controls_usual=None,
     ):
         if not (0 < alpha < 1 and ratio > 0 and dispersion >= 1 and floor_per_1000 >= 0):
             raise ValueError("alpha is in (0, 1), ratio above 0, dispersion at least 1, floor_per_1000 not negative")
         self._state = {
             "before": list(before),
             "controls_before": list(controls_before) if controls_before is not None else None,
+            "usual": list(usual) if usual is not None else None,
+            "controls_usual": list(controls_usual) if controls_usual is not None else None,
             "dispersion": float(dispersion),
             "alpha": alpha,
             "ratio": ratio,
@@ -185,8 +199,8 @@ class RateTest:
 
     def ratio_upper(self, beta=0.05):
         """The rise over what is expected that is exceeded with probability beta only."""
-        mean, shape = self.expected()
-        return rise_upper(self._state["group"][0] / self.dispersion, mean / self.dispersion, shape, beta)
+        events = self._state["group"][0] / self.dispersion
+        return min(rise_upper(events, mean, shape, beta) for mean, shape in self._explanations())
 
     @property
     def dispersion(self):
@@ -201,38 +215,76 @@ class RateTest:
         return -math.log(self._state["alpha"])
 
     def expected(self):
-        """(events expected so far without a change, shape of the gamma distribution of that estimate)."""
-        state = self._state
-        dispersion = state["dispersion"]
-        own_events, own_opens = state["before"]
-        exposure = max(state["group"][1], 1)
-        groups = [state["before"]]
-        if state["controls_before"] is not None:
-            groups += [state["controls_before"], state["controls"]]
-        # Where nobody had any event, or nobody was watched before: the rate that nobody minds.
-        prior_rate = max(
-            sum(events for events, _opens in groups) / float(max(sum(opens_ for _events, opens_ in groups), 1)),
-            state["floor_per_1000"] / 1000.0,
-            1e-9,
-        )
-        shape = own_events / dispersion + _OWN
-        rate = shape / (own_opens / dispersion + _OWN / prior_rate)
-        common, common_shape = self._common_change(prior_rate)
-        return exposure * rate * common, 1.0 / (1.0 / shape + 1.0 / common_shape + _DRIFT**2)
+        """(events expected so far without a change, shape of the gamma distribution of that estimate).
 
-    def _common_change(self, prior_rate):
-        """(factor by which the controls' rate changed, shape of that estimate)."""
+        By the explanation that leaves the least evidence: the own rate before, or what happens to the controls.
+        """
+        events = self._counted() / self.dispersion
+        mean, shape = min(
+            self._explanations(), key=lambda each: log_evidence(events, each[0], each[1], self._state["ratio"])
+        )
+        return mean * self.dispersion, shape
+
+    def _explanations(self):
+        """(mean, shape) of the events by each way to explain them without a change, in units of the dispersion."""
+        own = self._before()
+        explanations = [self._as_before(*own)]
+        if self._state["matched"][0]:
+            explanations.append(self._as_beside(*own))
+        return explanations
+
+    def _before(self, group="before"):
+        """(rate, shape) of a group before the change. What it usually is counts as half an event."""
+        events, opens_ = (number / self.dispersion for number in self._state[group] or (0, 0))
+        shape = events + _OWN
+        return shape / (opens_ + _OWN / self._usual_rate(group)), shape
+
+    def _usual_rate(self, group):
+        state = self._state
+        floor = max(state["floor_per_1000"] / 1000.0, 1e-9)
+        usual = state["usual" if group == "before" else "controls_usual"]
+        if usual is not None:
+            return (usual[0] + _OWN) / (usual[1] + _OWN / floor)
+        # Everybody's rate; where nobody had any event, or nobody was watched before, the one that nobody minds.
+        pairs = [state["before"]]
+        if state["controls_before"] is not None:
+            pairs += [state["controls_before"], state["controls"]]
+        return max(sum(pair[0] for pair in pairs) / float(max(sum(pair[1] for pair in pairs), 1)), floor)
+
+    def _exposure(self):
+        return max(self._state["group"][1], 1) / self.dispersion
+
+    def _as_before(self, rate, shape):
+        """The own rate goes on, but for what changed at the controls as far as that is known."""
+        common, common_shape = self._common_change()
+        return self._exposure() * rate * common, 1.0 / (1.0 / shape + 1.0 / common_shape + _DRIFT**2)
+
+    def _as_beside(self, rate, shape):
+        """What happens to the controls happens here, as many times as often as before."""
+        before, before_shape = self._before("controls_before")
+        seen, opens_ = self._matched()
+        now = (seen + _OWN) / (opens_ + _OWN / self._usual_rate("controls_before"))
+        return (
+            self._exposure() * now * rate / before,
+            1.0 / (1.0 / shape + 1.0 / before_shape + 1.0 / (seen + _OWN) + _DRIFT**2),
+        )
+
+    def _matched(self):
+        """Events and opens of the controls, poll by poll weighed like the group's, as much as is known of them."""
         state = self._state
         opens_, seen, variance = state["matched"]
-        if state["controls_before"] is None or not opens_:
-            return 1.0, _COMMON
-        dispersion = state["dispersion"]
-        before_events, before_opens = state["controls_before"]
-        before = before_events / dispersion + _OWN
-        rate = before / (before_opens / dispersion + _OWN / prior_rate)
         # What is known is as much as the number of events that were counted, not as that number scaled.
-        scale = (seen / variance if variance else state["controls"][1] / float(opens_)) / dispersion
-        seen, awaited = seen * scale, rate * opens_ * scale
+        scale = (seen / variance if variance else state["controls"][1] / float(opens_)) / self.dispersion
+        return seen * scale, opens_ * scale
+
+    def _common_change(self):
+        """(factor by which the controls' rate changed, shape of that estimate)."""
+        state = self._state
+        if state["controls_before"] is None or not state["matched"][0]:
+            return 1.0, _COMMON
+        rate, before = self._before("controls_before")
+        seen, opens_ = self._matched()
+        awaited = rate * opens_
         known = before / (before + max(seen, awaited))
         shape = _COMMON + known * seen
         return shape / (_COMMON + known * awaited), shape
@@ -243,17 +295,17 @@ class RateTest:
         return self._state["group"][0] - (worst - second)
 
     def log_evidence(self):
-        """Log of the evidence; 0, which is none, where nothing is too many to begin with."""
+        """Log of the evidence against each way to explain the events without a change: of the weakest."""
         state = self._state
         events = self._counted()
-        mean, shape = self.expected()
-        if (
-            events < state["min_events"]
-            or events <= state["ratio"] * mean
-            or per_thousand(events, state["group"][1]) <= state["floor_per_1000"]
-        ):
+        rate_per_1000 = per_thousand(events, state["group"][1])
+        if events < state["min_events"] or rate_per_1000 <= state["floor_per_1000"]:
             return 0.0
-        return log_evidence(events / state["dispersion"], mean / state["dispersion"], shape, state["ratio"])
+        events /= self.dispersion
+        explanations = self._explanations()
+        if any(events <= state["ratio"] * mean for mean, _shape in explanations):
+            return 0.0
+        return min(log_evidence(events, mean, shape, state["ratio"]) for mean, shape in explanations)
 
 
 def _finite(limit):

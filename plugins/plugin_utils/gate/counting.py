@@ -26,6 +26,8 @@ class Track:
     name: str
     before: dict[str, list[Pair]] = field(default_factory=dict)
     soak: dict[str, list[Pair | None]] = field(default_factory=dict)
+    # What is known from longer ago: all that a host counted from its start to the change.
+    usual: dict[str, Pair] = field(default_factory=dict)
     # The same as before, without polls much longer than the others: what bursts are estimated from.
     even: dict[str, list[Pair]] = field(default_factory=dict)
     # Why some of its samples cannot be used.
@@ -86,14 +88,21 @@ def count(observations: Mapping[str, Any]) -> Counted:
     for name in dict.fromkeys(name for probes in (before, *soak) for name in probes.services):
         services[name] = track = Track(name)
         _add_connects(track, before.services.get(name), [probes.services.get(name) for probes in soak])
+    wave, controls = tracks["hosts"], tracks["controls"]
     earlier = [subject.get("changed") for subject in observations["controls"].values()]
     beside = "hosts of earlier waves" if earlier and all(earlier) else "controls"
-    return Counted(
+    counted = Counted(
         **tracks,
         services=services,
-        wave=_sum("the wave", tracks["hosts"].values(), len(looks)),
-        beside=_sum(beside, tracks["controls"].values(), len(looks)),
+        wave=_sum("the wave", wave.values(), len(looks)),
+        beside=_sum(beside, controls.values(), len(looks)),
     )
+    for group in CONNECTS:
+        # Connects have no counter since boot, and fail nearly nowhere: they usually go as they went everywhere.
+        everywhere = added(track.total_before(group) for track in (counted.wave, counted.beside, *services.values()))
+        for track in (counted.wave, counted.beside, *wave.values(), *services.values()):
+            track.usual[group] = everywhere
+    return counted
 
 
 class _Probes:
@@ -119,8 +128,10 @@ def _track(name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequenc
     track = Track(name)
     polls, seconds, last = _polls_before(track, subject["before"])
     even = _even(polls, seconds)
+    since_boot = counts(last["counters"]) if last else (0, 0, 0, 0)
     spare = before.own.get(name, 0)
     for at, group in enumerate(COUNTERS, 1):
+        track.usual[group] = (since_boot[at], since_boot[0])
         track.even[group] = [(poll[at], poll[0]) for poll in even]
         # Our own connections are no traffic.
         events, opened = added((poll[at], poll[0]) for poll in polls)
@@ -212,6 +223,8 @@ def _sum(name: str, tracks: Iterable[Track], looks: int) -> Track:
     for group in (*COUNTERS, *CONNECTS):
         known = [track for track in tracks if any(track.soak[group])]
         total.before[group] = [added(track.total_before(group) for track in known)]
+        if group in COUNTERS:
+            total.usual[group] = added(track.usual[group] for track in known)
         total.soak[group] = []
         for look in range(looks):
             pairs = [pair for track in known if (pair := track.soak[group][look])]

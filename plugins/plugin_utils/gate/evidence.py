@@ -28,6 +28,9 @@ HOST = "host"
 OBSERVER = "observer"
 PROBE = "probe"
 
+# Evidence so far on its way to the limit, as its logarithm goes, is on the way.
+_GATHERING = 0.5
+
 
 @dataclass
 class Test:
@@ -61,6 +64,8 @@ class Test:
             self.limits.ratio,
             self.group.floor_per_1000,
             self.group.min_events,
+            self.track.usual.get(name),
+            self.beside.usual.get(name) if self.beside else None,
         )
         for look, pair in enumerate(self.track.soak[name]):
             # Polls of which nothing is known are counted, so that their number is that of the look.
@@ -87,20 +92,22 @@ class Test:
 
     @property
     def required(self) -> bool:
-        """Whether promotion waits for proof that it is no worse. Of the others it waits while evidence gathers."""
+        """Whether promotion waits for proof that it is no worse. It waits anyway while evidence gathers."""
         return self.kind == WAVE and self.group.promote_per_1000 is not None
 
     @cached_property
     def no_worse(self) -> bool:
+        if self.share > _GATHERING:
+            return False
         if self.group.promote_per_1000 is None or not self.required:
-            return self.share < 0.5
+            return True
         limits = self.limits
         return bool(self.rates.no_worse(limits.beta, limits.promote_ratio, self.group.promote_per_1000))
 
     @cached_property
     def needed(self) -> int | None:
         """Opens still needed for that, if none of them brings an event."""
-        if self.no_worse or not self.required:
+        if self.no_worse or not self.required or self.share > _GATHERING:
             return None
         return int(self.rates.opens_needed(self.limits.beta, self.group.promote_per_1000))
 

@@ -30,7 +30,7 @@ class Limits:
     # Probability of promoting a set that is at the limit for promotion.
     beta: float = 0.05
     promote_ratio: float = 3.0
-    promote_rejects_per_1000: float = 30.0
+    promote_rejects_per_1000: float = 40.0
     promote_failed_connects_percent: float = 15.0
     # A wave that saw fewer connections than this has proved nothing.
     min_opens: int = 20
