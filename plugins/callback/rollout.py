@@ -14,11 +14,23 @@ author: nettune.kernel contributors (@nettune)
 description:
   - Prints what a rollout says of itself (the waves, what changes, how the soak goes, the verdict), failures, diffs and
     warnings. Tasks that went well or were skipped are not printed. Hosts that say the same share a line.
+  - On a terminal, one line is rewritten in place while a wave soaks. In a file, in a pipe, and under AWX or
+    ansible-runner, each look at the wave is a line of its own.
   - With C(-v) or more, prints what P(ansible.builtin.default#callback) prints.
   - Nothing that it prints is missing from the output of other callbacks.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
+options:
+  live_progress:
+    description: Whether the line of a soaking wave is rewritten in place, where the output is a terminal.
+    type: bool
+    default: true
+    env:
+      - name: NETTUNE_LIVE_PROGRESS
+    ini:
+      - section: callback_nettune_kernel_rollout
+        key: live_progress
 requirements:
   - set as stdout in configuration
 """
@@ -32,11 +44,17 @@ shell: |
   ANSIBLE_STDOUT_CALLBACK=nettune.kernel.rollout ansible-playbook nettune.kernel.tune -i inventory -e @set.yml
 """
 
+import os
+import shutil
+import sys
 from typing import Any
 
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, names
+
+_DEBUG = ("ansible.builtin.debug", "debug")
+_GATE = "nettune.kernel.rollout_gate"
 
 
 class CallbackModule(Default):  # type: ignore[misc]
@@ -51,6 +69,9 @@ class CallbackModule(Default):  # type: ignore[misc]
         self._last_play: str | None = None
         # The name of the play, until something is printed below it.
         self._heading = ""
+        # How the wave goes, as last printed, and the rows of the terminal that this takes until it is rewritten.
+        self._progress = ""
+        self._progress_rows = 0
 
     @property
     def _short(self) -> bool:
@@ -92,9 +113,12 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_on_ok(result)
             return
-        outcome = _outcome(result)
-        self._handle_warnings(outcome)
-        if _task(result).action in ("ansible.builtin.debug", "debug") and "msg" in outcome:
+        outcome, action = _outcome(result), _task(result).action
+        self._warn(outcome)
+        if action == _GATE and outcome.get("progress") and not outcome.get("done"):
+            self._show_progress(outcome["progress"])
+        # A task that tells the same is for those who do without this callback.
+        elif action in _DEBUG and "msg" in outcome and outcome["msg"] != self._progress:
             self._tell(result, _lines(outcome["msg"]), None)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
@@ -108,7 +132,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if ignore_errors and _speaks_later(_task(result)):
             return
         outcome = _outcome(result)
-        self._handle_warnings(outcome)
+        self._warn(outcome)
         self._tell(result, [*_lines(outcome.get("msg", "")), *_crash(outcome)], constants.COLOR_ERROR)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -154,6 +178,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         hosts = [stats.summarize(host) for host in stats.processed]
         failed = any(counts["failures"] or counts["unreachable"] or counts["rescued"] for counts in hosts)
         changed = sum(1 for counts in hosts if counts["changed"])
+        self._clear_progress()
         self._display.display(
             f"\n{'Failed' if failed else 'Done'}, {count(changed, 'host')} changed",
             color=constants.COLOR_ERROR if failed else constants.COLOR_OK,
@@ -178,10 +203,46 @@ class CallbackModule(Default):  # type: ignore[misc]
         self._said = {}
 
     def _print(self, text: str, colour: str | None) -> None:
+        self._clear_progress()
         if self._heading:
             self._display.display(self._heading, color=constants.COLOR_HIGHLIGHT)
             self._heading = ""
         self._display.display(text, color=colour)
+
+    def _warn(self, outcome: Any) -> None:
+        if outcome.get("warnings") or outcome.get("deprecations"):
+            self._clear_progress()
+        self._handle_warnings(outcome)
+
+    # While a wave soaks
+
+    def _show_progress(self, progress: str) -> None:
+        self._progress = progress
+        text = f"  {progress}"
+        if self._heading or not self._is_live():
+            self._print(text, None)
+            return
+        self._clear_progress()
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        self._progress_rows = -(-len(text) // shutil.get_terminal_size().columns)
+        self._display.display(text, log_only=True)
+
+    def _clear_progress(self) -> None:
+        if self._progress_rows:
+            up = f"\x1b[{self._progress_rows - 1}A" if self._progress_rows > 1 else ""
+            sys.stdout.write(f"{up}\r\x1b[J")
+            sys.stdout.flush()
+            self._progress_rows = 0
+
+    def _is_live(self) -> bool:
+        """A terminal in front of somebody. ansible-runner, and so AWX, records what it pretends to be one for."""
+        return (
+            sys.stdout.isatty()
+            and os.environ.get("TERM", "dumb") != "dumb"
+            and "AWX_ISOLATED_DATA_DIR" not in os.environ
+            and bool(self.get_option("live_progress"))
+        )
 
 
 def _outcome(result: Any) -> Any:

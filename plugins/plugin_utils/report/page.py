@@ -117,7 +117,7 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
     looked = observations and observations["looks"]
     return {
         **wave,
-        "plots": plots.plots(_series(observations)) if looked else [],
+        "plots": plots.plots(gate.series(observations)) if looked else [],
         "tests": [_test(test) for test in _worth_showing(figures.get("tests", []))],
         "untold": max(0, len(figures.get("tests", [])) - len(_worth_showing(figures.get("tests", [])))),
         "excluded": figures.get("excluded", {}),
@@ -131,10 +131,6 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "undone": _shared({name: {"lines": host["undone"]} for name, host in wave["hosts"].items()}),
     }
-
-
-def _series(observations: Any) -> Any:
-    return gate.series(observations) if hasattr(gate, "series") else {}
 
 
 def _worth_showing(tests: list[Any]) -> list[Any]:

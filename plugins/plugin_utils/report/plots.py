@@ -241,7 +241,7 @@ def _time_ticks(begin: float, end: float) -> list[float]:
     step = next((size for size in _SECONDS if (end - begin) / size <= 6), _SECONDS[-1])
     ticks = _steps(begin, end, step)
     # How long the time before was, where there is room to say so.
-    return ticks if ticks[0] - begin < (end - begin) / 9 else [begin, *ticks]
+    return ticks if ticks[0] - begin < (end - begin) / 7 else [begin, *ticks]
 
 
 def _anchor(x: float) -> str:
