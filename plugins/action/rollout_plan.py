@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, report, waves
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, handover, report, waves
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sample_of_facts
 
 
@@ -27,46 +29,182 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "reviews": {"type": "dict", "required": True},
                 "contents": {"type": "dict", "default": {}},
                 "waves": {"type": "list", "elements": "raw", "required": True},
+                "canaries": {"type": "list", "elements": "str", "default": []},
                 "strata": {"type": "list", "elements": "str", "default": []},
+                "failure_domain": {"type": "str", "default": ""},
+                "max_out_per_group": {"type": "raw", "default": "25%"},
                 "controls": {"type": "int", "default": 5},
                 "topologies": {"type": "dict", "default": {}},
                 "shared": {"type": "dict", "default": {}},
                 "directory": {"type": "str"},
+                "wave": {"type": "str", "default": ""},
+                "plan": {"type": "raw", "default": ""},
             }
         )
         facts, reviews = arguments["facts"], arguments["reviews"]
-        refusals = account.refusals(facts, reviews) + waves.differences(arguments["shared"])
-        refusals += _used(arguments["directory"], arguments["rollout_id"])
+        refusals = _out_of_step(self._task) + account.refusals(facts, reviews)
+        refusals += waves.differences(arguments["shared"])
         if refusals:
             return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
-
         hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
         variables = (task_vars or {}).get("hostvars", {})
-        strata = {
-            host: waves.stratum(
-                host_facts, arguments["topologies"].get(host), variables.get(host, {}), arguments["strata"]
-            )
-            for host, host_facts in hosts.items()
-        }
         try:
             for host, content in arguments["contents"].items():
                 _check_content(host, content, reviews[host]["plan"])
-            plan = waves.plan(list(hosts), arguments["waves"], strata, arguments["controls"])
-        except ValueError as problem:
-            raise AnsibleActionFail(str(problem)) from None
-        plan["rollout_id"] = arguments["rollout_id"]
-        plan["priors"] = {host: sample_of_facts(host_facts) for host, host_facts in hosts.items()}
-        plan["settings"] = _settings(reviews)
-        plan["findings"] = account.findings(reviews)
-        return {"changed": False, "plan": plan, "msg": plan["findings"] + account.plan_lines(plan, reviews)}
+            fleet = _fleet(hosts, arguments, variables)
+            planned = _plan(fleet, arguments, variables)
+            if planned.file and not self._task.check_mode:
+                handover.write(planned.handover, planned.file)
+        except (OSError, ValueError) as problem:
+            raise AnsibleActionFail(f"No host was touched.\n{problem}.") from None
+
+        plan = {
+            **planned.plan,
+            "rollout_id": planned.handover.rollout_id,
+            "strata": {host: fleet.stratum(host) for host in hosts},
+            "priors": {host: sample_of_facts(host_facts) for host, host_facts in hosts.items()},
+            "settings": _settings(reviews),
+            "findings": account.findings(reviews),
+        }
+        now = [wave for wave in plan["waves"] if wave["number"] in planned.numbers]
+        return {
+            "changed": False,
+            "plan": plan,
+            "run": {
+                "hosts": [host for wave in now for host in wave["hosts"]],
+                "sizes": [len(wave["hosts"]) for wave in now],
+                # Two rollouts in one run of Ansible have groups of their own.
+                "group": f"nettune_rollout_{uuid.uuid4().hex[:12]}",
+            },
+            "handover": planned.handover.text(),
+            "msg": plan["findings"] + account.plan_lines(plan, reviews) + planned.remarks,
+        }
 
 
-def _used(directory: str | None, rollout_id: str) -> list[str]:
-    """A trial is known by the name of its rollout, so rolling back a second one would undo what the first confirmed."""
-    path = report.paths(directory, rollout_id)[0] if directory else None
-    if path is None or not path.exists():
+class _Planned(NamedTuple):
+    plan: dict[str, Any]
+    # Of the waves of this run.
+    numbers: list[int]
+    handover: handover.Handover
+    remarks: list[str]
+    # Where the plan is to be kept for later runs.
+    file: Path | None = None
+
+
+def _out_of_step(task: Any) -> list[str]:
+    """Why hosts would not go through the rollout together."""
+    strategy = str(task.get_play().strategy)
+    if strategy.endswith(("linear", "debug")):
         return []
-    return [f"rollout {rollout_id} has been run already ({path}): leave tune_rollout_id empty, or give a new name"]
+    return [f"The play has strategy {strategy}, with which no host waits for another's verdict: use linear"]
+
+
+def _fleet(hosts: dict[str, Any], arguments: dict[str, Any], variables: Any) -> waves.Fleet:
+    def kind(host: str, names: list[str]) -> str:
+        # Variables of a host cost more than its facts.
+        return waves.stratum(
+            hosts[host], arguments["topologies"].get(host), lambda name: variables.get(host, {}).get(name), names
+        )
+
+    name = arguments["failure_domain"]
+    domains = {host: kind(host, [name]) for host in hosts} if name else {}
+    nowhere = [host for host, domain in domains.items() if domain == waves.UNKNOWN]
+    if nowhere:
+        raise ValueError(
+            f"{account.names(nowhere)}: there is no {name} (tune_failure_domain), neither in the facts nor as a "
+            "variable: set it for every host, or leave tune_failure_domain empty"
+        )
+    return waves.Fleet(
+        hosts=list(hosts),
+        strata={host: kind(host, arguments["strata"]) for host in hosts},
+        domains=domains,
+        settled={host for host in hosts if not _without_set(arguments["reviews"][host])},
+    )
+
+
+def _plan(fleet: waves.Fleet, arguments: dict[str, Any], variables: Any) -> _Planned:
+    rollout_id, wave = arguments["rollout_id"], arguments["wave"]
+    record_file, plan_file = _files(arguments["directory"], rollout_id)
+    record = report.load(record_file) if record_file else None
+    begun = record and record["waves"]
+    sets = {host: handover.digest(arguments["reviews"][host]["plan"]) for host in fleet.hosts}
+    if wave:
+        wave = handover.wave_number(wave)
+        stored = _stored(arguments["plan"], rollout_id, plan_file)
+        # A plan of which nothing was run may be made anew; one that was approved may not.
+        if stored and (wave != 1 or begun or arguments["plan"]):
+            without_set = {host for host in sets if _without_set(arguments["reviews"][host])}
+            return _resumed(stored, wave, handover.Now(sets, without_set, inventory=variables, record=record))
+        if wave != 1:
+            raise ValueError(
+                f"tune_wave {wave} needs the plan that the run with tune_wave 1 made, and there is none of rollout "
+                f"{rollout_id} ({plan_file}): give its tune_rollout_id and tune_report_dir, or its tune_plan"
+            )
+    if begun:
+        # A trial is known by the name of its rollout: rolling back a second one would undo what the first confirmed.
+        raise ValueError(
+            f"Rollout {rollout_id} has been run already ({record_file}): leave tune_rollout_id empty, or give a new name"
+        )
+    named = arguments["canaries"]
+    unknown = [host for host in named if host not in variables]
+    if unknown:
+        raise ValueError(f"tune_canaries names {account.names(unknown)}, which the inventory does not have")
+    absent = [host for host in named if host not in sets]
+    plan = waves.plan(
+        fleet,
+        arguments["waves"],
+        arguments["controls"],
+        [host for host in named if host in sets],
+        arguments["max_out_per_group"],
+    )
+    remarks = [f"{account.names(absent)}: named in tune_canaries, but not part of this rollout"] if absent else []
+    handed_over = handover.Handover(rollout_id, plan["waves"], sets)
+    if not wave:
+        return _Planned(plan, [item["number"] for item in plan["waves"]], handed_over, remarks)
+    return _Planned(plan, [1], handed_over, [*remarks, _run_line(handed_over, [1])], plan_file)
+
+
+def _resumed(stored: handover.Handover, wave: int | str, now: handover.Now) -> _Planned:
+    resumed, numbers = handover.resume(stored, wave, now)
+    joined = [host for host in now.sets if host not in stored.sets]
+    left = [host for host in stored.sets if host not in now.sets]
+    remarks = [f"{account.names(joined)}: not in the plan, and left alone; the next rollout has them"] if joined else []
+    remarks += [f"{account.names(left)}: in the plan, but not here any more"] if left else []
+    plan = {
+        "hosts": [host for item in resumed.waves for host in item["hosts"]],
+        "sizes": [len(item["hosts"]) for item in resumed.waves],
+        "waves": resumed.waves,
+    }
+    return _Planned(plan, numbers, resumed, [*remarks, _run_line(resumed, numbers)])
+
+
+def _run_line(plan: handover.Handover, numbers: list[int]) -> str:
+    named = account.names(map(str, numbers))
+    line = f"This run: wave {named} of {len(plan.waves)}" if len(numbers) == 1 else f"This run: waves {named}"
+    return f"{line} ({account.count(plan.confirmed, 'wave')} confirmed before)" if plan.confirmed else line
+
+
+def _files(directory: str | None, rollout_id: str) -> tuple[Path | None, Path | None]:
+    """The record of a rollout, and its plan."""
+    if not directory:
+        return None, None
+    record = report.paths(directory, rollout_id)[0]
+    return record, record.with_suffix(".plan")
+
+
+def _stored(given: Any, rollout_id: str, file: Path | None) -> handover.Handover | None:
+    """The plan that an earlier run made: the variable if it is of this rollout, else the file."""
+    if given:
+        plan = handover.read(given, "tune_plan")
+        if plan.rollout_id == rollout_id:
+            return plan
+    if file and file.exists():
+        return handover.read(file.read_text(encoding="utf-8"), str(file))
+    return None
+
+
+def _without_set(review: dict[str, Any]) -> bool:
+    return any(item.get("now") != item["proposed"] for item in review["plan"])
 
 
 def _settings(reviews: dict[str, Any]) -> list[dict[str, Any]]:
@@ -89,5 +227,5 @@ def _check_content(host: str, content: str, plan: list[dict[str, Any]]) -> None:
     said = {entry.key: entry.value for entry in entries}
     if problems or said != {setting["key"]: setting["proposed"] for setting in plan}:
         raise ValueError(
-            f"the file that the template made for {host} does not say the same as its plan: correct the template"
+            f"The file that the template made for {host} does not say the same as its plan: correct the template"
         )

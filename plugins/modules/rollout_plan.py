@@ -11,13 +11,16 @@ description:
   - Collects what M(nettune.kernel.net_facts) and M(nettune.kernel.sysctl_validate) said of all hosts. Fails with
     one account of all hosts that are out of reach or reject the set.
   - Otherwise divides the hosts into waves. The first wave holds at least one host of every stratum; the later ones
-    keep the mix of strata.
+    keep the mix of strata. No wave has more hosts of a failure domain than it may.
+  - With O(wave), plans for that wave alone. The plan of the whole is made for the first, and taken up again for the
+    others.
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.controller
 attributes:
   check_mode:
     support: full
+    details: In check mode no plan is written to O(directory).
   diff_mode:
     support: none
 options:
@@ -44,15 +47,32 @@ options:
     type: list
     elements: raw
     required: true
-  strata:
+  canaries:
     description:
-      - What tells kinds of hosts apart. Paths in the facts, V(role) for the declared or else detected role, or
-        names of variables.
+      - Names of hosts that are the first wave, in place of the first of O(waves), with one host of every stratum that
+        they miss. Those that are not among O(facts) are named and left out.
     type: list
     elements: str
     default: []
+  strata:
+    description:
+      - What tells kinds of hosts apart. Paths in the facts, V(role) for the declared or else detected role, or
+        paths in the variables.
+    type: list
+    elements: str
+    default: []
+  failure_domain:
+    description:
+      - What hosts share that fail together; a path in the facts or in the variables. Every host must have it. Empty is
+        none.
+    type: str
+    default: ""
+  max_out_per_group:
+    description: How many hosts of one failure domain a wave may have, as a count or a percentage of the domain.
+    type: raw
+    default: "25%"
   controls:
-    description: How many hosts of later waves are watched beside a wave.
+    description: How many hosts are watched beside a wave.
     type: int
     default: 5
   topologies:
@@ -64,8 +84,20 @@ options:
     type: dict
     default: {}
   directory:
-    description: The folder of reports, which must not hold one of the same O(rollout_id).
+    description:
+      - The folder of reports, which must not hold one of the same O(rollout_id). Without O(wave), that is; with it, the
+        plan is kept there, and the report tells which waves are confirmed.
     type: path
+  wave:
+    description: The number of the one wave to run, or V(rest) for all that are left. Empty is all waves.
+    type: str
+    default: ""
+  plan:
+    description:
+      - RV(handover) of an earlier run. It is used where it is of the same O(rollout_id), instead of the plan in
+        O(directory).
+    type: raw
+    default: ""
 seealso:
   - module: nettune.kernel.rollout_gate
 """
@@ -99,7 +131,10 @@ plan:
       type: list
       elements: int
     waves:
-      description: Each with C(number), C(hosts) and C(controls), the hosts of later waves that are watched beside it.
+      description:
+        - Each with C(number), C(hosts), C(controls), the hosts that are watched beside it, and C(earlier), those of the
+          controls that an earlier wave changed.
+        - Controls are untouched hosts in the mix of strata of the wave, or where none is left, hosts of earlier waves.
       type: list
       elements: dict
     strata:
@@ -116,6 +151,26 @@ plan:
       description: Findings and waivers in lines for people.
       type: list
       elements: str
+run:
+  description: What of the plan is to be run now.
+  returned: success
+  type: dict
+  contains:
+    hosts:
+      description: The hosts of the waves, in their order.
+      type: list
+      elements: str
+    sizes:
+      description: The number of hosts of each wave.
+      type: list
+      elements: int
+    group:
+      description: A name for a group of them that no other rollout has.
+      type: str
+handover:
+  description: The plan as text, for O(plan) of a later run, with the number of the waves that are confirmed.
+  returned: success
+  type: str
 msg:
   description: Findings and waves in lines for people, or why the rollout must not begin.
   returned: always
