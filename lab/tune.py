@@ -28,7 +28,7 @@ LAB = "nat_front"
 PACE = {
     "tune_hosts": "servers",
     "tune_soak": 16,
-    "tune_looks": 4,
+    "tune_look_every": 2,
     "tune_baseline": 5,
     "tune_confirm_grace": 30,
     "tune_probe_port": 80,

@@ -18,7 +18,7 @@ PACE = pathlib.Path(__file__).parents[1] / "vars" / "pace.yml"
 SETTINGS = yaml.safe_load(PACE.read_text(encoding="utf-8"))
 # What a host takes to notice by itself that nobody confirmed: ten seconds more for each control, should it fall silent,
 # and room for a busy machine.
-DEADLINE = SETTINGS["tune_soak"] + SETTINGS["tune_confirm_grace"] + 10 * SETTINGS["tune_controls"] + 20
+DEADLINE = SETTINGS["tune_soak_max"] + SETTINGS["tune_confirm_grace"] + 10 * SETTINGS["tune_controls"] + 20
 GOOD = ["--extra-vars", f"@{PACE}", "--extra-vars", '{"tune_sysctl": {"net.ipv4.tcp_keepalive_time": 601}}']
 
 

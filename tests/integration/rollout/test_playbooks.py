@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 HOSTS = ("host1", "host2", "host3")
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
 GOOD = {"tune_sysctl": {FIN_TIMEOUT: 30}}
-QUICK = {"tune_soak": 2, "tune_looks": 1, "tune_baseline": 0, "tune_waves": [1, "100%"]}
+QUICK = {"tune_soak": 2, "tune_soak_max": 2, "tune_baseline": 0, "tune_waves": [1, "100%"]}
 STATE = (
     "cat /proc/sys/net/ipv4/tcp_fin_timeout; find /etc/sysctl.d /run/sysctl.d -type f -exec grep -H '' {} + 2>/dev/null"
 )
@@ -247,7 +247,7 @@ def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, l
     before = state(lab)
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        variables = {"tune_sysctl": {FIN_TIMEOUT: 28}, "tune_on_inconclusive": "promote", "tune_looks": 2}
+        variables = {"tune_sysctl": {FIN_TIMEOUT: 28}, "tune_on_inconclusive": "promote", "tune_look_every": 1}
         rollout = pool.submit(run, "tune", variables)
         give_up = time.monotonic() + 60
         while not lab.shell("host1", "ls /var/lib/nettune/trial.json 2>/dev/null", check=False):
