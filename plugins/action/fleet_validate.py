@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, waves
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import UnusableRequest
-from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import review_fleet
-
-_BLOCKING = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.fleet import Member
+from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import FAIL_ON, rejects, review_fleet
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
@@ -26,43 +24,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
-                "facts": {"type": "dict", "required": True},
-                "reviews": {"type": "dict", "required": True},
-                "topologies": {"type": "dict", "default": {}},
-                "strata": {"type": "list", "elements": "str", "default": []},
+                "members": {"type": "dict", "required": True},
                 "waivers": {"type": "list", "elements": "dict", "default": []},
-                "fail_on": {"type": "str", "choices": list(_BLOCKING), "default": "error"},
+                "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "error"},
             }
         )
-        variables = (task_vars or {}).get("hostvars", {})
         try:
-            found = review_fleet(dict(_members(arguments, variables)), arguments["waivers"])
+            members = [Member.read(host, raw) for host, raw in arguments["members"].items() if raw]
+            found, waived = review_fleet(members, arguments["waivers"])
         except UnusableRequest as problem:
             raise AnsibleActionFail(f"{problem}.") from None
+        rejected = rejects(found, arguments["fail_on"])
         findings = [finding.as_dict() for finding in found]
-        rejected = any(finding["severity"] in _BLOCKING[arguments["fail_on"]] for finding in findings)
         return {
             "changed": False,
             "failed": rejected,
             "findings": findings,
+            "waived": [waiver.waived(finding) for finding, waiver in waived],
             "verdict": "rejected" if rejected else "accepted",
+            "fail_on": arguments["fail_on"],
             "msg": account.fleet_lines(findings) or ["The hosts fit each other."],
         }
-
-
-def _members(arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
-    """Name and description of each host whose facts are known and whose set has a plan."""
-    for host, result in arguments["facts"].items():
-        facts = (result.get("ansible_facts") or {}).get("nettune") or result.get("facts")
-        plan = (arguments["reviews"].get(host) or {}).get("plan")
-        if facts and plan:
-            topology = arguments["topologies"].get(host) or {}
-            yield (
-                host,
-                {
-                    "facts": facts,
-                    "sysctl": {setting["key"]: setting["proposed"] for setting in plan},
-                    "topology": topology,
-                    "strata": [waves.stratum(facts, topology, variables.get(host, {}), arguments["strata"])],
-                },
-            )

@@ -13,25 +13,15 @@ description:
     connections, or one host of many alike differs.
   - Call it after M(nettune.kernel.sysctl_validate), once for all hosts. The rules are those of the family C(fleet).
 options:
-  facts:
-    description: Results of M(nettune.kernel.net_facts) or M(nettune.kernel.stored_facts), by host.
+  members:
+    description:
+      - What M(nettune.kernel.sysctl_validate) returned as C(member), by host. Hosts whose value is empty are left out.
     type: dict
     required: true
-  reviews:
-    description: Results of M(nettune.kernel.sysctl_validate), by host. Hosts without a plan are left out.
-    type: dict
-    required: true
-  topologies:
-    description: What is declared of each host's topology, by host, as for M(nettune.kernel.sysctl_validate).
-    type: dict
-    default: {}
-  strata:
-    description: What tells hosts apart that may differ, as paths in the facts or names of variables.
-    type: list
-    elements: str
-    default: []
   waivers:
-    description: As for M(nettune.kernel.sysctl_validate). One covers a finding where it covers all hosts of it.
+    description:
+      - As for M(nettune.kernel.sysctl_validate); those of the family C(fleet) count here, and only here. One covers a
+        finding where it covers all hosts of it.
     type: list
     elements: dict
     default: []
@@ -55,7 +45,6 @@ seealso:
 EXAMPLES = r"""
 - name: Read the facts of every host
   nettune.kernel.net_facts:
-  register: known
 
 - name: Validate a set for each host
   nettune.kernel.sysctl_validate:
@@ -66,8 +55,8 @@ EXAMPLES = r"""
 
 - name: Validate the hosts against each other
   nettune.kernel.fleet_validate:
-    facts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'known'))) }}"
-    reviews: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'review'))) }}"
+    members: >-
+      {{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, ['review', 'member']))) }}
   run_once: true
 """
 
@@ -77,8 +66,22 @@ findings:
   returned: always
   type: list
   elements: dict
+waived:
+  description: Findings that a waiver covers, as those of M(nettune.kernel.sysctl_validate).
+  returned: always
+  type: list
+  elements: dict
 verdict:
   description: V(rejected) where a finding is as severe as O(fail_on), else V(accepted).
   returned: always
   type: str
+fail_on:
+  description: The severity from which on a finding rejects.
+  returned: always
+  type: str
+msg:
+  description: The findings, a line each.
+  returned: always
+  type: list
+  elements: str
 """

@@ -31,6 +31,11 @@ options:
       - Facts of the host, as M(nettune.kernel.net_facts) returns them. Only C(kernel.release) is required.
       - Default is C(ansible_facts.nettune) of the host.
     type: dict
+  facts_dir:
+    description:
+      - Folder on the controller with stored facts, a file for each host as of M(nettune.kernel.stored_facts). Takes
+        the place of O(facts), and keeps nothing of them in memory.
+    type: path
   topology:
     description:
       - What brings clients to the host and what it is for, as its owner declares it. What is left out is taken
@@ -93,6 +98,13 @@ options:
     type: str
     choices: [error, warning, never]
     default: error
+  strata:
+    description:
+      - What tells hosts apart that may differ, as paths in the facts or names of variables; for
+        M(nettune.kernel.fleet_validate).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.controller
@@ -103,6 +115,7 @@ attributes:
     support: none
 seealso:
   - module: nettune.kernel.net_facts
+  - module: nettune.kernel.fleet_validate
   - module: nettune.kernel.sysctl_trial
 """
 
@@ -196,6 +209,10 @@ verdict:
   description: V(accepted) or V(rejected).
   returned: when the arguments can be understood, also when the task fails
   type: str
+member:
+  description: What M(nettune.kernel.fleet_validate) compares of this host.
+  returned: when the arguments can be understood, also when the task fails
+  type: dict
 msg:
   description: The findings as text, or what is wrong with the arguments.
   returned: when there is something to say

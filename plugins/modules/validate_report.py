@@ -13,7 +13,8 @@ description:
   - In SARIF, a finding that several hosts share word for word is one result that names them all. Its location is the
     line of the set, where the set comes from a file, and the host and key.
   - In JUnit XML, each host is a suite. Each finding is a test case that fails where it is a reason to reject the set;
-    each key of which nothing is found is a case that passes; what is waived is skipped.
+    each key of which nothing is found is a case that passes; what is waived is skipped. The hosts together are a suite
+    too, where O(fleet) is given.
 options:
   directory:
     description: Folder on the controller. It is made where it is missing.
@@ -23,11 +24,26 @@ options:
     description: Results of M(nettune.kernel.sysctl_validate), by host.
     type: dict
     required: true
-  asked:
+  fleet:
+    description: Result of M(nettune.kernel.fleet_validate) on these hosts.
+    type: dict
+    default: {}
+  sysctl:
     description:
-      - What each host was asked about, by host. A dictionary of C(sysctl) (keys and values, whose file and line are
-        known with ansible-core 2.19 or newer), C(sysctl_conf_file) (path on the controller), C(fail_on), and
-        C(problem), why the host could not be validated; all of them optional.
+      - The set that each host was asked about, by host; for places. With ansible-core 2.19 or newer the file and line of
+        each key are known.
+    type: dict
+    default: {}
+  sysctl_conf_file:
+    description: The file on the controller that each host's set comes from, by host; for places.
+    type: dict
+    default: {}
+  fail_on:
+    description: The severity from which on a finding rejects the set, by host. V(error) where it is missing.
+    type: dict
+    default: {}
+  problem:
+    description: Why a host could not be validated, by host.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -40,6 +56,7 @@ attributes:
     support: none
 seealso:
   - module: nettune.kernel.sysctl_validate
+  - module: nettune.kernel.fleet_validate
 """
 
 EXAMPLES = r"""
@@ -53,13 +70,15 @@ EXAMPLES = r"""
   nettune.kernel.validate_report:
     directory: findings
     reviews: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'review'))) }}"
-    asked: "{{ dict(ansible_play_hosts | product([{'sysctl_conf_file': 'proxies.conf'}])) }}"
+    sysctl_conf_file: "{{ dict(ansible_play_hosts | product(['proxies.conf'])) }}"
   run_once: true
 """
 
 RETURN = r"""
 verdict:
-  description: V(rejected) where a host rejects the set or could not be validated, else V(accepted).
+  description:
+    - V(rejected) where a host rejects the set or could not be validated, or where the hosts together reject it, else
+      V(accepted).
   returned: success
   type: str
 files:

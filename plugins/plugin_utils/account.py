@@ -106,7 +106,7 @@ def findings(reviews: Mapping[str, Any]) -> list[str]:
 
 def fleet_lines(findings: Iterable[Mapping[str, Any]]) -> list[str]:
     """Findings about several hosts at once."""
-    return [f"{names(finding['hosts'])}: {_finding(finding)[1]}" for finding in findings]
+    return [f"{names(finding.get('hosts') or ['all hosts'])}: {_finding(finding)[1]}" for finding in findings]
 
 
 def plan_lines(plan: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,8 @@ class Finding:
     reason: str
     fix: str
     references: tuple[str, ...] = ()
+    # Of a finding about several hosts at once: those to change.
+    hosts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -40,4 +44,21 @@ class Finding:
             "reason": self.reason,
             "fix": self.fix,
             "references": list(self.references),
+            **({"hosts": list(self.hosts)} if self.hosts else {}),
         }
+
+
+def told(finding: Mapping[str, Any]) -> list[str]:
+    """A finding as a colleague would write it, in lines."""
+    lines = [" ".join([finding["severity"], finding["rule"], ", ".join(finding["keys"])]).rstrip()]
+    lines += [f"  {finding['message']}", f"  Why: {finding['reason']}", f"  Instead: {finding['fix']}"]
+    if finding["references"]:
+        lines.append(f"  Read: {'; '.join(finding['references'])}")
+    return lines
+
+
+def counted(findings: Iterable[Mapping[str, Any]]) -> str:
+    """3 errors, 1 warning."""
+    by_severity = Counter(finding["severity"] for finding in findings)
+    said = [(severity, by_severity[severity]) for severity in SEVERITIES if by_severity[severity]]
+    return ", ".join(f"{number} {name}" + ("s" if number > 1 and name != "info" else "") for name, number in said)

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils import boot_order, facts, settings, topology, waivers
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
-from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import SEVERITIES, Finding, UnusableRequest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import (
+    SEVERITIES,
+    Finding,
+    UnusableRequest,
+    counted,
+    told,
+)
 from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import catalogue
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import fleet
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import FLEET, applicable, waivable
@@ -39,19 +45,13 @@ class Validation:
     findings: tuple[Finding, ...]
     waived: tuple[tuple[Finding, waivers.Waiver], ...]
     rejected: bool
+    member: fleet.Member
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as the action returns them."""
         return {
             "findings": [finding.as_dict() for finding in self.findings],
-            "waived": [
-                {
-                    **finding.as_dict(),
-                    "waiver": waiver.reason,
-                    "expires": waiver.expires.isoformat() if waiver.expires else None,
-                }
-                for finding, waiver in self.waived
-            ],
+            "waived": [waiver.waived(finding) for finding, waiver in self.waived],
             "plan": [
                 {
                     "key": item.key,
@@ -63,6 +63,7 @@ class Validation:
                 for item in self.plan
             ],
             "verdict": "rejected" if self.rejected else "accepted",
+            "member": self.member.as_dict(),
         }
 
 
@@ -90,8 +91,12 @@ def validate(
     file: object = None,
     fail_on: object = "error",
     today: datetime.date | None = None,
+    stratum: str = "",
 ) -> Validation:
-    """Raises UnusableRequest for facts, topology, waivers or options; whatever the set holds becomes findings."""
+    """Raises UnusableRequest for facts, topology, waivers or options; whatever the set holds becomes findings.
+
+    stratum: what tells this host apart, beside kernel and role, from hosts that it may differ from.
+    """
     if fail_on not in FAIL_ON:
         raise UnusableRequest(f"fail_on {fail_on!r} is unknown: write one of {', '.join(FAIL_ON)}")
     today = today or datetime.date.today()
@@ -102,14 +107,20 @@ def validate(
     remaining, waived = waivers.apply(accepted, found, host, today)
     # The worst first; within a severity as the rules are ordered.
     remaining.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    threshold = SEVERITIES.index("warning" if fail_on == "warning" else "error")
     return Validation(
         host=host,
         plan=tuple(_plan(context)),
         findings=tuple(remaining),
         waived=tuple(waived),
-        rejected=any(SEVERITIES.index(finding.severity) <= threshold for finding in remaining),
+        rejected=rejects(remaining, "error" if fail_on == "never" else str(fail_on)),
+        member=fleet.member(context, [stratum] if stratum else ()),
     )
+
+
+def rejects(findings: Iterable[Finding], fail_on: str) -> bool:
+    """Whether one of them is as severe as fail_on."""
+    blocking = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
+    return any(finding.severity in blocking for finding in findings)
 
 
 def examine(
@@ -141,31 +152,14 @@ def examine(
 
 
 def review_fleet(
-    hosts: Mapping[str, Mapping[str, Any]], raw_waivers: object = None, today: datetime.date | None = None
-) -> list[fleet.FleetFinding]:
-    """Findings about hosts that do not fit each other, without those that a waiver covers for all their hosts.
+    members: Iterable[fleet.Member], raw_waivers: object = None, today: datetime.date | None = None
+) -> tuple[list[Finding], list[tuple[Finding, waivers.Waiver]]]:
+    """(findings about hosts that do not fit each other, those that a waiver covers for all their hosts).
 
-    hosts: name -> facts, and where given sysctl or sysctl_conf, topology, reasons, strata (a list of what the rollout
-    stratifies by). Raises UnusableRequest as validate() does.
+    Raises UnusableRequest for waivers.
     """
-    members = []
-    for host, given in hosts.items():
-        context = examine(
-            host,
-            given.get("facts"),
-            given.get("sysctl"),
-            given.get("sysctl_conf"),
-            given.get("topology"),
-            given.get("reasons"),
-        )
-        members.append(fleet.member(context, given.get("strata") or ()))
-    day = today or datetime.date.today()
-    valid = [waiver for waiver in waivers.read(raw_waivers, waivable()) if not waiver.expired(day)]
-    return [
-        finding
-        for finding in fleet.review_fleet(members)
-        if not any(waiver.covers(finding) and all(map(waiver.concerns, finding.hosts)) for waiver in valid)
-    ]
+    accepted = [waiver for waiver in waivers.read(raw_waivers, waivable()) if waiver.rule.startswith(f"{FLEET}.")]
+    return waivers.apply(accepted, fleet.review_fleet(members), None, today or datetime.date.today())
 
 
 def _file(given: object) -> str:
@@ -216,25 +210,14 @@ def _reasons(raw: object) -> dict[str, str]:
 
 def review(result: Validation) -> str:
     """What a colleague would say of the set, as text."""
-    counted = [f"{_count(result, severity)}" for severity in SEVERITIES if _count(result, severity)]
+    findings = [finding.as_dict() for finding in result.findings]
     verdict = "rejected" if result.rejected else "accepted"
-    lines = [f"{result.host}: the sysctl set is {verdict}" + (f" ({', '.join(counted)})." if counted else ".")]
-    for finding in result.findings:
-        keys = ", ".join(finding.keys)
-        lines += ["", f"{finding.severity} {finding.rule}" + (f" {keys}" if keys else ""), f"  {finding.message}"]
-        lines += [f"  Why: {finding.reason}", f"  Instead: {finding.fix}"]
-        if finding.references:
-            lines.append(f"  Read: {'; '.join(finding.references)}")
-    for finding, waiver in result.waived:
+    lines = [f"{result.host}: the sysctl set is {verdict}" + (f" ({counted(findings)})." if findings else ".")]
+    for finding in findings:
+        lines += ["", *told(finding)]
+    for waived, waiver in result.waived:
         until = f" until {waiver.expires}" if waiver.expires else ""
-        lines += ["", f"waived {finding.rule} {', '.join(finding.keys)}".rstrip(), f"  {finding.message}"]
+        lines += ["", f"waived {waived.rule} {', '.join(waived.keys)}".rstrip(), f"  {waived.message}"]
         lines.append(f"  Accepted{until}: {waiver.reason}")
     # Facts come from the host: what they hold must not steer a terminal.
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in "\n".join(lines))
-
-
-def _count(result: Validation, severity: str) -> str:
-    number = sum(finding.severity == severity for finding in result.findings)
-    if not number:
-        return ""
-    return f"{number} {severity}" + ("s" if number > 1 and severity != "info" else "")

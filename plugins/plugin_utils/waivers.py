@@ -9,6 +9,7 @@ import datetime
 import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_key import InvalidKey, canonical
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import Finding, UnusableRequest
@@ -37,7 +38,17 @@ class Waiver:
         return not self.hosts or any(fnmatch.fnmatchcase(host, pattern) for pattern in self.hosts)
 
     def covers(self, finding: Finding) -> bool:
-        return finding.rule == self.rule and (not self.keys or self.keys.issuperset(finding.keys))
+        """Of a finding about several hosts, it covers all or none."""
+        of_keys = not self.keys or self.keys.issuperset(finding.keys)
+        return finding.rule == self.rule and of_keys and all(map(self.concerns, finding.hosts))
+
+    def waived(self, finding: Finding) -> dict[str, Any]:
+        """The finding with what waives it, in plain types."""
+        return {
+            **finding.as_dict(),
+            "waiver": self.reason,
+            "expires": self.expires.isoformat() if self.expires else None,
+        }
 
 
 def read(raw: object, rules: Mapping[str, bool]) -> list[Waiver]:
@@ -94,10 +105,13 @@ def _date(number: int, item: Mapping[str, object]) -> datetime.date | None:
 
 
 def apply(
-    waivers: Iterable[Waiver], findings: Iterable[Finding], host: str, today: datetime.date
+    waivers: Iterable[Waiver], findings: Iterable[Finding], host: str | None, today: datetime.date
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
-    """(findings that remain, findings waived); a waiver that is expired or covers nothing becomes a finding itself."""
-    concerned = [waiver for waiver in waivers if waiver.concerns(host)]
+    """(findings that remain, findings waived); a waiver that is expired or covers nothing becomes a finding itself.
+
+    host: None for findings about several hosts.
+    """
+    concerned = [waiver for waiver in waivers if host is None or waiver.concerns(host)]
     remaining: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
     used = set()
@@ -113,7 +127,7 @@ def apply(
         if waiver.expired(today):
             remaining.append(_expired(waiver))
         elif waiver not in used:
-            remaining.append(_unused(waiver))
+            remaining.append(_unused(waiver, "the hosts together" if host is None else "this host"))
     return remaining, waived
 
 
@@ -128,12 +142,12 @@ def _expired(waiver: Waiver) -> Finding:
     )
 
 
-def _unused(waiver: Waiver) -> Finding:
+def _unused(waiver: Waiver, where: str) -> Finding:
     return Finding(
         "waiver.unused",
         "info",
         tuple(sorted(waiver.keys)),
-        f"The waiver of {waiver.rule} covers nothing on this host.",
+        f"The waiver of {waiver.rule} covers nothing on {where}.",
         "A waiver that is left behind will one day hide a finding that nobody has seen.",
         "Remove it, or narrow it with hosts.",
     )

@@ -12,14 +12,14 @@ from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.atomic_file import replacing
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report import junit, sarif, text
-from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report.reviews import Review
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report.reviews import Fleet, Review
 
 # ensure_ascii, so that what is no Unicode (a lone surrogate) can be written too.
 _ENCODE = json.JSONEncoder(indent=1).iterencode
 
 
-def write(directory: str, reviews: Sequence[Review]) -> dict[str, Path]:
-    """Format -> file."""
+def write(directory: str, reviews: Sequence[Review], fleet: Fleet | None = None) -> dict[str, Path]:
+    """Format -> file. fleet: what was found of the hosts together, where that was looked at."""
     folder = Path(directory).expanduser()
     paths = {
         "json": folder / "findings.json",
@@ -28,20 +28,22 @@ def write(directory: str, reviews: Sequence[Review]) -> dict[str, Path]:
         "text": folder / "findings.txt",
     }
     with replacing(paths["json"]) as stream:
-        stream.writelines(_ENCODE(summary(reviews)))
+        stream.writelines(_ENCODE(summary(reviews, fleet)))
         stream.write("\n")
     with replacing(paths["sarif"]) as stream:
-        stream.writelines(_ENCODE(sarif.log(reviews, Path.cwd().resolve())))
+        stream.writelines(_ENCODE(sarif.log(reviews, Path.cwd().resolve(), fleet)))
         stream.write("\n")
     with replacing(paths["junit"]) as stream:
-        stream.writelines(junit.chunks(reviews))
+        stream.writelines(junit.chunks(reviews, fleet))
     with replacing(paths["text"]) as stream:
-        stream.write(text.text(reviews).encode("utf-8", "replace").decode())
+        stream.write(text.text(reviews, fleet).encode("utf-8", "replace").decode())
     return paths
 
 
-def summary(reviews: Sequence[Review]) -> dict[str, Any]:
+def summary(reviews: Sequence[Review], fleet: Fleet | None) -> dict[str, Any]:
+    failed = any(review.failed for review in reviews) or (fleet is not None and fleet.failed)
     return {
-        "verdict": "rejected" if any(review.failed for review in reviews) else "accepted",
+        "verdict": "rejected" if failed else "accepted",
         "hosts": {review.host: review.as_dict() for review in reviews},
+        "fleet": fleet.as_dict() if fleet is not None else None,
     }

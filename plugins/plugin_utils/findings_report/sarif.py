@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report.places import Place
-from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report.reviews import RawFinding, Review
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report.reviews import Fleet, RawFinding, Review
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.fleet import RULES, FleetRule
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Rule, rules
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _HOME = "https://github.com/nettune/kernel"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+_ALL = "all hosts"
 # Findings about waivers come from no rule.
 _OF_WAIVERS = {
     "waiver.expired": ("warning", "The last day of a waiver has passed, so it covers nothing any more."),
@@ -28,9 +31,9 @@ _OF_WAIVERS = {
 }
 
 
-def log(reviews: Iterable[Review], root: Path) -> dict[str, Any]:
+def log(reviews: Iterable[Review], root: Path, fleet: Fleet | None = None) -> dict[str, Any]:
     """root: files below it are named relative to it, as in a checkout."""
-    descriptors = [_rule(rule) for rule in rules()]
+    descriptors = [*map(_rule, rules()), *map(_rule, RULES)]
     descriptors += [_descriptor(name, severity, said, ()) for name, (severity, said) in _OF_WAIVERS.items()]
     index = {descriptor["id"]: number for number, descriptor in enumerate(descriptors)}
     results: dict[tuple[Any, ...], _Result] = {}
@@ -41,6 +44,7 @@ def log(reviews: Iterable[Review], root: Path) -> dict[str, Any]:
         for finding in (*review.findings, *review.waived):
             result = _Result(finding, review.places.of_finding(finding["keys"]))
             results.setdefault(result.identity, result).hosts.append(review.host)
+    together = list(_together(fleet)) if fleet is not None else []
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -49,13 +53,13 @@ def log(reviews: Iterable[Review], root: Path) -> dict[str, Any]:
                 "tool": {"driver": {"name": "nettune.kernel", "informationUri": _HOME, "rules": descriptors}},
                 "invocations": [{"executionSuccessful": not problems, "toolExecutionNotifications": problems}],
                 "columnKind": "unicodeCodePoints",
-                "results": [result.as_dict(index, root) for result in results.values()],
+                "results": [result.as_dict(index, root) for result in (*results.values(), *together)],
             }
         ],
     }
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: Rule | FleetRule) -> dict[str, Any]:
     return _descriptor(rule.id, rule.severity, rule.documentation, rule.references)
 
 
@@ -77,11 +81,17 @@ def _descriptor(name: str, severity: str, documentation: str, references: Iterab
 
 
 class _Result:
-    """One finding, with the hosts that share it word for word."""
+    """One finding, with the hosts that share it word for word.
 
-    def __init__(self, finding: RawFinding, places: tuple[tuple[str | None, Place | None], ...]) -> None:
+    Or one about several hosts at once, which its message names: `number` tells it from others of its rule and keys.
+    """
+
+    def __init__(
+        self, finding: RawFinding, places: tuple[tuple[str | None, Place | None], ...], number: int | None = None
+    ) -> None:
         self.finding = finding
         self.places = places
+        self.number = number
         self.hosts: list[str] = []
 
     @property
@@ -92,19 +102,22 @@ class _Result:
     def as_dict(self, index: Mapping[str, int], root: Path) -> dict[str, Any]:
         finding = self.finding
         parts = [finding["message"], finding["reason"], f"Instead: {finding['fix']}"]
-        said = " ".join([*parts, f"({account.count(len(self.hosts), 'host')}: {account.names(self.hosts)})"])
-        # Not the hosts: an alert stays the same one when a host joins.
-        told = "\0".join([finding["rule"], *finding["keys"], finding["message"]])
+        # What tells two alerts apart. Not the hosts: an alert stays the same one when a host joins.
+        lasting = [finding["rule"], *finding["keys"]]
+        if self.number is None:
+            parts.append(f"({account.count(len(self.hosts), 'host')}: {account.names(self.hosts)})")
+            lasting.append(finding["message"])
+        else:
+            lasting.append(str(self.number))
+        fingerprint = hashlib.sha256("\0".join(lasting).encode("utf-8", "backslashreplace")).hexdigest()[:32]
         result = {
             "ruleId": finding["rule"],
             "level": _LEVELS[finding["severity"]],
-            "message": {"text": said},
+            "message": {"text": " ".join(parts)},
             "locations": list(self._locations(root)),
-            # Under this name code hosting services look for what tells two alerts apart.
-            "partialFingerprints": {
-                "primaryLocationLineHash": hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:32]
-            },
-            "occurrenceCount": len(self.hosts),
+            # Under this name code hosting services look for it.
+            "partialFingerprints": {"primaryLocationLineHash": fingerprint},
+            "occurrenceCount": len(self.hosts) if self.number is None else 1,
         }
         if finding["rule"] in index:
             result["ruleIndex"] = index[finding["rule"]]
@@ -120,6 +133,16 @@ class _Result:
             if place is not None:
                 location["physicalLocation"] = _physical(place, root)
             yield location
+
+
+def _together(fleet: Fleet) -> Iterator[_Result]:
+    numbers: Counter[tuple[str, ...]] = Counter()
+    for finding in (*fleet.findings, *fleet.waived):
+        kind = (finding["rule"], *finding["keys"])
+        result = _Result(finding, fleet.places_of(finding).of_finding(finding["keys"]), numbers[kind])
+        result.hosts = list(finding.get("hosts", ())) or [_ALL]
+        numbers[kind] += 1
+        yield result
 
 
 def _logical(host: str, key: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
-from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import Finding
+from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import Finding, UnusableRequest
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import addressed, effective, key_of
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import listed, plural
 
@@ -48,15 +48,40 @@ class Member:
     # ARP setting -> the interfaces on which it will be too low for a virtual address.
     arp_short: Mapping[str, tuple[str, ...]]
 
-
-@dataclass(frozen=True)
-class FleetFinding(Finding):
-    """A finding about several hosts at once."""
-
-    hosts: tuple[str, ...] = ()
-
     def as_dict(self) -> dict[str, Any]:
-        return {**super().as_dict(), "hosts": list(self.hosts)}
+        """Plain types, without the name of the host."""
+        return {
+            "stratum": list(self.stratum),
+            "kernel": list(self.kernel),
+            "roles": list(self.roles),
+            "front": self.front,
+            "vips": list(self.vips),
+            "offset_per_tuple": self.offset_per_tuple,
+            "proposed": dict(self.proposed),
+            "reasons": sorted(self.reasons),
+            "after": dict(self.after),
+            "arp_short": {name: list(interfaces) for name, interfaces in self.arp_short.items()},
+        }
+
+    @classmethod
+    def read(cls, host: str, raw: Mapping[str, Any]) -> Member:
+        """Of what as_dict returned. Raises UnusableRequest."""
+        try:
+            return cls(
+                host=host,
+                stratum=tuple(raw["stratum"]),
+                kernel=tuple(raw["kernel"]),
+                roles=tuple(raw["roles"]),
+                front=raw["front"],
+                vips=tuple(raw["vips"]),
+                offset_per_tuple=raw["offset_per_tuple"],
+                proposed=raw["proposed"],
+                reasons=frozenset(raw["reasons"]),
+                after=raw["after"],
+                arp_short={name: tuple(interfaces) for name, interfaces in raw["arp_short"].items()},
+            )
+        except (AttributeError, KeyError, TypeError):
+            raise UnusableRequest(f"{host} has no member of nettune.kernel.sysctl_validate") from None
 
 
 @dataclass(frozen=True)
@@ -84,9 +109,9 @@ class FleetRule:
     def documentation(self) -> str:
         return inspect.getdoc(self.check) or ""
 
-    def findings(self, members: Sequence[Member]) -> Iterator[FleetFinding]:
+    def findings(self, members: Sequence[Member]) -> Iterator[Finding]:
         for found in self.check(members):
-            yield FleetFinding(
+            yield Finding(
                 self.id, self.severity, found.keys, found.message, found.reason, found.fix, self.references, found.hosts
             )
 
@@ -128,7 +153,7 @@ def _short(context: Context, name: str) -> tuple[str, ...]:
     return tuple(interface for interface, value in values if value is not None and value < _NEEDED[name])
 
 
-def review_fleet(members: Iterable[Member]) -> list[FleetFinding]:
+def review_fleet(members: Iterable[Member]) -> list[Finding]:
     """What the hosts of a rollout are to each other: findings that name hosts, the worst first."""
     ordered = sorted(members, key=lambda one: one.host)
     found = [finding for rule in RULES for finding in rule.findings(ordered)]

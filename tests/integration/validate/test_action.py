@@ -99,7 +99,7 @@ def test_review_of_a_file(tmp_path: pathlib.Path) -> None:
     [
         (
             {"sysctl": {"net.core.somaxconn": 1}},
-            "web1: the facts name no kernel.release: run nettune.kernel.net_facts first",
+            "web1: there are no facts with a kernel.release of it: run nettune.kernel.net_facts first",
         ),
         ({"sysctl": {}, "facts": MODERN}, "The sysctl set is empty."),
         (

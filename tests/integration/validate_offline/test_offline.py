@@ -120,7 +120,9 @@ def test_a_host_without_stored_facts_fails_and_the_others_are_heard(
     assert "does not exist" in stored[OLD]["problem"]
     assert "no JSON" in stored[NEW]["problem"]
     suites = ET.parse(findings / "findings.junit.xml").getroot()
-    assert {suite.get("name"): suite.get("errors") for suite in suites} == {OLD: "1", PROXY: "0", NEW: "1"}
+    assert {suite.get("name"): suite.get("errors") for suite in suites} == {
+        OLD: "1", PROXY: "0", NEW: "1", "all hosts together": "0",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty"])
@@ -250,7 +252,7 @@ def test_the_fact_cache(run: Run, tmp_path: pathlib.Path) -> None:
     assert cached.returncode == 0, cached.stdout + cached.stderr
     unknown = run({**GOOD, "tune_facts_cached": True, "tune_store_facts_dir": "facts"}, "-i", "web1,web2", **cache)
     assert unknown.returncode != 0
-    assert "Ansible's fact cache has no nettune facts of it" in unknown.stdout
+    assert "there are no facts with a kernel.release of it" in unknown.stdout
     assert [item.name for item in (tmp_path / "facts").iterdir()] == ["web1.json"]
     assert not (tmp_path / "touched").exists()
 
@@ -265,11 +267,40 @@ def test_hosts_that_do_not_fit_each_other(run: Run, tmp_path: pathlib.Path) -> N
         stored = json.loads((FACTS / f"{host}.json").read_text())
         change(stored.get("nettune", stored))
         (folder / f"{host}.json").write_text(json.dumps(stored))
-    request = {**GOOD, "tune_facts_dir": str(folder)}
+    request = {**GOOD, "tune_facts_dir": str(folder), "tune_findings_dir": "findings"}
     done = run(request)
     assert done.returncode != 0
+    assert "The hosts do not fit each other, as said above: fleet.recycle_meets_offsets." in done.stdout
+    assert json.loads((tmp_path / "findings" / "findings.json").read_text())["fleet"]["verdict"] == "rejected"
+    sarif = json.loads((tmp_path / "findings" / "findings.sarif").read_text())
+    assert "fleet.recycle_meets_offsets" in {result["ruleId"] for result in sarif["runs"][0]["results"]}
     assert f"{OLD}: error fleet.recycle_meets_offsets: net.ipv4.tcp_tw_recycle is on ({OLD})" in done.stdout
     waiver = {"rule": "fleet.recycle_meets_offsets", "reason": "these two never meet"}
     done = run({**request, "tune_waivers": [waiver]})
     assert done.returncode == 0, done.stdout
     assert "fleet.recycle_meets_offsets: net" not in done.stdout
+    # Heard of also where no host is left, since each rejects its own set.
+    done = run({**request, **BAD})
+    assert "fleet.recycle_meets_offsets: net" in done.stdout
+
+
+def test_what_tells_hosts_apart_and_why_a_key_differs(run: Run, tmp_path: pathlib.Path) -> None:
+    """Variables of hosts reach the rules over hosts: the names of strata, templated, and reasons."""
+    folder = tmp_path / "facts"
+    folder.mkdir()
+    hosts = {f"web{number}": {"tune_sysctl": {"net.core.somaxconn": 8192}} for number in range(3)}
+    hosts["web2"]["tune_sysctl"] = {"net.core.somaxconn": 16384}
+    for host in hosts:
+        shutil.copy(FACTS / f"{NEW}.json", folder / f"{host}.json")
+    inventory = tmp_path / "hosts.yml"
+
+    def uneven(**of_web2: Any) -> bool:
+        hosts["web2"] = {"tune_sysctl": {"net.core.somaxconn": 16384}, **of_web2}
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": {"kind": "{{ site | default('a') }}"}}}))
+        done = run({"tune_facts_dir": str(folder), "tune_strata": ["kind"]}, "-i", str(inventory))
+        assert done.returncode == 0, done.stdout
+        return "fleet.uneven_within_stratum" in done.stdout
+
+    assert uneven()
+    assert not uneven(site="b")
+    assert not uneven(tune_reasons={"net.core.somaxconn": "it serves the short connections"})

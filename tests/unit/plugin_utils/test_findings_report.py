@@ -18,6 +18,7 @@ import pytest
 import xmlschema
 from ansible_collections.nettune.kernel.plugins.plugin_utils import validation
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings_report import files, places, reviews
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import fleet
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,10 +44,11 @@ def review(facts_of: str, text: str, host: str = "", **options: Any) -> dict[str
 
 
 def report(
-    folder: Path, raw: dict[str, Any], asked: dict[str, Any] | None = None
+    folder: Path, raw: dict[str, Any], asked: dict[str, Any] | None = None, fleet_said: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any], ET.Element, str]:
     """JSON, SARIF, JUnit and text, after the schemas have seen them."""
-    paths = files.write(str(folder), list(reviews.read(raw, asked or {})))
+    known = list(reviews.read(raw, asked or {}))
+    paths = files.write(str(folder), known, reviews.read_fleet(fleet_said or {}, known))
     sarif = json.loads(paths["sarif"].read_text())
     SARIF.validate(sarif)
     JUNIT.validate(str(paths["junit"]))
@@ -99,7 +101,7 @@ def test_every_seed_on_every_example_host(tmp_path: Path, seed: Path) -> None:
 def test_rules_come_with_help(tmp_path: Path) -> None:
     _stored, sarif, _suites, _text = report(tmp_path, {OLD: review(OLD, BAD)})
     described = {rule["id"]: rule for rule in sarif["runs"][0]["tool"]["driver"]["rules"]}
-    for rule in rules():
+    for rule in (*rules(), *fleet.RULES):
         assert " ".join(rule.documentation.split())[:40] in " ".join(described[rule.id]["help"]["text"].split())
         family, name = rule.id.split(".")
         page = ROOT / "docs" / "rules" / f"{family}.md"
@@ -117,6 +119,94 @@ def test_hosts_that_share_a_finding_share_a_result(tmp_path: Path) -> None:
     assert len(suites) == 3
     assert text.count("timewait.timestamps_off_with_recycle") == 1
     assert text.startswith("web1, web2, web3: the sysctl set is rejected")
+
+
+FLEET = {
+    "verdict": "rejected",
+    "fail_on": "error",
+    "findings": [
+        {
+            "rule": "fleet.recycle_meets_offsets",
+            "severity": "error",
+            "keys": ["net.ipv4.tcp_tw_recycle"],
+            "message": "It is on (web2), and others have offsets of their own.",
+            "reason": "It compares timestamps.",
+            "fix": "Write 0 on web2 first.",
+            "references": ["commit 4396e46187ca"],
+            "hosts": ["web2"],
+        }
+    ],
+    "waived": [
+        {
+            "rule": "fleet.uneven_within_stratum",
+            "severity": "warning",
+            "keys": ["net.core.somaxconn"],
+            "message": "It is 8192 for web1.",
+            "reason": "Hosts of one stratum stand for each other.",
+            "fix": "Use one value.",
+            "references": ["docs/rules/fleet.md"],
+            "hosts": ["web1"],
+            "waiver": "they are being replaced",
+            "expires": None,
+        }
+    ],
+}
+
+
+def test_the_hosts_together_are_in_every_file(tmp_path: Path) -> None:
+    conf = tmp_path / "recycle.conf"
+    conf.write_text("# first\nnet.ipv4.tcp_tw_recycle = 1\n")
+    raw = {host: review(OLD, conf.read_text(), host, fail_on="never") for host in ("web1", "web2")}
+    asked = {host: {"sysctl_conf_file": str(conf), "fail_on": "never"} for host in raw}
+    stored, sarif, suites, text = report(tmp_path / "out", raw, asked, FLEET)
+    assert stored["verdict"] == stored["fleet"]["verdict"] == "rejected"
+    assert stored["fleet"]["findings"][0]["places"] == [{"file": str(conf), "line": 2}]
+    (run,) = sarif["runs"]
+    found, waived = (result for result in run["results"] if result["ruleId"].startswith("fleet."))
+    (place,) = found["locations"]
+    assert place["physicalLocation"] == {
+        "artifactLocation": {"uri": conf.as_uri()},
+        "region": {"startLine": 2},
+    }
+    assert [logical["fullyQualifiedName"] for logical in place["logicalLocations"]] == ["web2/net.ipv4.tcp_tw_recycle"]
+    assert run["tool"]["driver"]["rules"][found["ruleIndex"]]["id"] == "fleet.recycle_meets_offsets"
+    assert waived["suppressions"][0]["justification"] == "they are being replaced"
+    # The file of the set, where the set has no such key.
+    assert waived["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
+    by_name = {suite.get("name"): suite for suite in suites}
+    together = by_name["all hosts together"]
+    assert (together.get("failures"), together.get("skipped")) == ("1", "1")
+    cases = {case.get("name", "").split()[0] for case in together}
+    assert cases == {rule.id for rule in fleet.RULES}
+    assert by_name["web2"].get("failures") == "0"
+    assert "All hosts together: the sysctl sets are rejected (1 error)." in text
+    assert "error fleet.recycle_meets_offsets net.ipv4.tcp_tw_recycle\n  It is on (web2)" in text
+    assert "  Accepted: they are being replaced" in text
+
+
+def test_an_alert_about_several_hosts_stays_the_same_when_a_host_joins(tmp_path: Path) -> None:
+    def fingerprints(*messages: str) -> list[str]:
+        (finding,) = FLEET["findings"]
+        findings = [{**finding, "message": message} for message in messages]  # type: ignore[dict-item]
+        raw = {OLD: review(OLD, BAD)}
+        _stored, sarif, _suites, _text = report(tmp_path, raw, fleet_said={**FLEET, "findings": findings})
+        results = (
+            result for result in sarif["runs"][0]["results"] if result["ruleId"] == "fleet.recycle_meets_offsets"
+        )
+        return [result["partialFingerprints"]["primaryLocationLineHash"] for result in results]
+
+    assert fingerprints("web1.") == fingerprints("web1, web2.")
+    one, other = fingerprints("web1.", "web2.")
+    assert one != other
+
+
+@pytest.mark.parametrize(("fail_on", "failures"), [("error", "1"), ("never", "0")])
+def test_what_the_hosts_together_fail_on(tmp_path: Path, fail_on: str, failures: str) -> None:
+    good = {NEW: review(NEW, "net.core.somaxconn = 8192")}
+    stored, _sarif, suites, _text = report(tmp_path, good, fleet_said={**FLEET, "fail_on": fail_on})
+    assert stored["verdict"] == ("accepted" if fail_on == "never" else "rejected")
+    (together,) = (suite for suite in suites if suite.get("name") == "all hosts together")
+    assert together.get("failures") == failures
 
 
 def test_who_fails_and_why(tmp_path: Path) -> None:

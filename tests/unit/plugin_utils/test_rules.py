@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -21,9 +22,28 @@ EXAMPLES: dict[str, Any] = yaml.safe_load((pathlib.Path(__file__).parent / "rule
 SEEDS = pathlib.Path(__file__).resolve().parents[3] / "examples" / "seeds"
 
 
+def members(hosts: dict[str, Any]) -> list[fleet.Member]:
+    """As they come out of the task of each host and into that of all."""
+    results = {
+        host: validate(
+            host,
+            given["facts"],
+            sysctl=given.get("sysctl"),
+            declared_topology=given.get("topology"),
+            reasons=given.get("reasons"),
+            stratum=given.get("stratum", ""),
+        )
+        for host, given in hosts.items()
+    }
+    return [
+        fleet.Member.read(host, json.loads(json.dumps(result.as_dict()["member"]))) for host, result in results.items()
+    ]
+
+
 def findings(example: dict[str, Any], identity: str) -> list[Finding]:
     if "hosts" in example:
-        return [finding for finding in review_fleet(example["hosts"]) if finding.rule == identity]
+        remaining, _waived = review_fleet(members(example["hosts"]))
+        return [finding for finding in remaining if finding.rule == identity]
     result = validate(
         "web1",
         {"kernel": {"release": "6.1.0"}, **example.get("facts", {})},
@@ -534,10 +554,15 @@ def test_fleet_findings_name_hosts_and_waivers_of_theirs_are_left_to_the_fleet()
     waiver = {"rule": "fleet.uneven_within_stratum", "reason": "They are being replaced"}
     result = validate("web1", {"kernel": {"release": "6.1.0"}}, {"net.ipv4.tcp_sack": 1}, raw_waivers=[waiver])
     assert result.findings == ()
-    assert review_fleet(example["hosts"], [waiver]) == []
-    assert review_fleet(example["hosts"], [{**waiver, "hosts": ["web3"]}]) == []
-    assert review_fleet(example["hosts"], [{**waiver, "hosts": ["web1"]}]) != []
-    assert review_fleet(example["hosts"], [{**waiver, "expires": "2020-01-01"}]) != []
+
+    def ids(**more: Any) -> tuple[list[str], list[str]]:
+        remaining, waived = review_fleet(members(example["hosts"]), [{**waiver, **more}])
+        return [finding.rule for finding in remaining], [finding.rule for finding, _waiver in waived]
+
+    uneven = "fleet.uneven_within_stratum"
+    assert ids() == ids(hosts=["web3"]) == ([], [uneven])
+    assert ids(hosts=["web1"]) == ([uneven, "waiver.unused"], [])
+    assert ids(expires="2020-01-01") == ([uneven, "waiver.expired"], [])
 
 
 @pytest.mark.parametrize(

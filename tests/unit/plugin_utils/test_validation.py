@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ansible_collections.nettune.kernel.plugins.plugin_utils.facts import UnusableFacts
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import SEVERITIES, UnusableRequest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.fleet import Member
 from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import (
     Validation,
     review,
@@ -300,9 +301,11 @@ def test_any_option_is_understood_or_refused(
 @given(one=FACTS, other=FACTS, topology=st.sampled_from(list(DECLARED.values())), seed=st.sampled_from(list(EXPECTED)))
 def test_any_fleet_is_reviewed(one: Any, other: Any, topology: Any, seed: str) -> None:
     text = (EXAMPLES / "seeds" / seed).read_text()
-    hosts = {
-        "a": {"facts": one, "sysctl_conf": text, "topology": topology},
-        "b": {"facts": other, "sysctl_conf": text, "topology": topology, "strata": ["x"]},
-        "c": {"facts": other, "sysctl": {"net.ipv4.tcp_tw_reuse": 1}},
-    }
-    json.dumps([finding.as_dict() for finding in review_fleet(hosts)])
+    results = (
+        validate("a", one, sysctl_conf=text, declared_topology=topology),
+        validate("b", other, sysctl_conf=text, declared_topology=topology, stratum="x"),
+        validate("c", other, sysctl={"net.ipv4.tcp_tw_reuse": 1}),
+    )
+    members = [Member.read(result.host, json.loads(json.dumps(result.as_dict()["member"]))) for result in results]
+    found, _waived = review_fleet(members)
+    json.dumps([finding.as_dict() for finding in found])
