@@ -263,26 +263,30 @@ class Trials:
             self._confirmed(record)
             return record, True
 
-    def roll_back(self, reason, by_evidence=False, rollout_id=None):
+    def roll_back(self, reason, by_evidence=False, rollout_id=None, trial_id=None):
         """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""
         if not self.state.exists():
             return None, None
         self._let_guard_restore()
         with self.state.locked():
             self.recover()
-            pending, confirmed, outcome = self.what_to_undo(rollout_id)
+            pending, confirmed, outcome = self.what_to_undo(rollout_id, trial_id)
             if pending:
                 return pending, self.revert(pending, reason, by_evidence)
             if confirmed:
                 return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason)
             return None, outcome
 
-    def what_to_undo(self, rollout_id):
+    def what_to_undo(self, rollout_id=None, trial_id=None):
         """One of (pending record, confirmed record, outcome that leaves nothing to undo); the others are None."""
         record = self.pending()
         if record is not None:
             _check_rollout(record, rollout_id)
+            if trial_id and record["id"] != trial_id:
+                raise TrialError("another trial is pending here: rollout %s" % record["rollout_id"])
             return record, None, None
+        if trial_id:
+            return self._confirmed_or_ended(trial_id)
         if rollout_id:
             latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
             if latest is None or latest["state"] != "confirmed":
@@ -295,6 +299,15 @@ class Trials:
                 "rollout %s was confirmed here, and %s after it: undo the later one first"
                 % (rollout_id, stack[-1]["rollout_id"])
             )
+        return None, stack[-1], None
+
+    def _confirmed_or_ended(self, trial_id):
+        """The same for one trial."""
+        stack = self.confirmed()
+        if all(entry["id"] != trial_id for entry in stack):
+            return None, None, next((entry for entry in self.history() if entry["id"] == trial_id), None)
+        if stack[-1]["id"] != trial_id:
+            raise TrialError("rollout %s was confirmed here after it: undo that first" % stack[-1]["rollout_id"])
         return None, stack[-1], None
 
     def remove(self, reason):

@@ -50,6 +50,7 @@ def run_info(module):
         module.exit_json(
             changed=outcome is not None,
             pending=_describe(record) if record else None,
+            confirmed=[_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
             drift=trials.drift(record or _as_applied(confirmed)),
             history=trials.history(),
             originals=trials.originals(),
@@ -140,12 +141,14 @@ def _roll_back(trials, arguments, check_mode):
     if arguments["to"] == "original":
         return _remove(trials, arguments, check_mode)
     if check_mode:
-        pending, confirmed, outcome = trials.what_to_undo(arguments["rollout_id"])
+        pending, confirmed, outcome = trials.what_to_undo(arguments["rollout_id"], arguments["trial_id"])
         record = pending or confirmed
         if record is None:
             return {"changed": False, "trial": outcome or {"state": "none", "keys": []}}
         return {"changed": True, "trial": dict(_describe(record), state="rolled_back"), "diff": _undo_diff(record)}
-    record, outcome = trials.roll_back(arguments["reason"], arguments["evidence"], arguments["rollout_id"])
+    record, outcome = trials.roll_back(
+        arguments["reason"], arguments["evidence"], arguments["rollout_id"], arguments["trial_id"]
+    )
     if record is None:
         # The guard was faster, or there never was a trial.
         return {

@@ -54,6 +54,11 @@ options:
       - Names the rollout that the trial belongs to. A trial of another rollout is neither confirmed nor rolled back.
       - Needed for O(state=started).
     type: str
+  trial_id:
+    description:
+      - Names the one trial that O(state=rolled_back) is about, as RV(nettune.kernel.sysctl_trial_info#module:confirmed)
+        and RV(nettune.kernel.sysctl_trial_info#module:pending) have it. Any other one is left alone.
+    type: str
   confirm_within:
     description: Seconds from the first write after which the guard rolls back what nobody confirmed.
     type: int
@@ -227,6 +232,7 @@ def main():
             "content": {"type": "str"},
             "path": {"type": "path", "default": "/etc/sysctl.d/90-nettune.conf"},
             "rollout_id": {"type": "str"},
+            "trial_id": {"type": "str"},
             "confirm_within": {"type": "int", "default": 300},
             "guard": {"type": "dict", "options": guard, "default": {}, "apply_defaults": True},
             "reason": {"type": "str", "default": "asked for"},

@@ -46,6 +46,11 @@ pending:
       there is none.
   returned: always
   type: dict
+confirmed:
+  description: The confirmed trials that can be undone, newest first.
+  returned: always
+  type: list
+  elements: dict
 drift:
   description:
     - Keys that do not hold what the pending trial, or else the last confirmed one, gave them; with the time since when,
