@@ -161,7 +161,8 @@ def _plan(fleet: waves.Fleet, arguments: dict[str, Any], variables: Any) -> _Pla
     handed_over = handover.Handover(rollout_id, plan["waves"], sets)
     if not wave:
         return _Planned(plan, [item["number"] for item in plan["waves"]], handed_over, remarks)
-    return _Planned(plan, [1], handed_over, [*remarks, _run_line(handed_over, [1])], plan_file)
+    following = f"The next: tune_wave 2, or {handover.REST}, with tune_rollout_id {rollout_id}"
+    return _Planned(plan, [1], handed_over, [*remarks, f"{_run_line(handed_over, [1])}. {following}"], plan_file)
 
 
 def _resumed(stored: handover.Handover, wave: int | str, now: handover.Now) -> _Planned:

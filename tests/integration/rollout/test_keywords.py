@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever goes wrong, in whatever play: the wave goes back, and no later wave is touched.
+
+Ansible's own keywords do not see to that. A failed batch whose rescue succeeds counts as a success to
+max_fail_percentage; an unreachable host lets the next batch begin, and enters no rescue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fleet import Fleet
+
+Make = Callable[[int], Fleet]
+
+# Waves of host1, of host2 and host3, and of host4.
+WAVES = {"tune_waves": [1, 2, "100%"]}
+OLD, NEW, UNTOUCHED = "old", "new", "untouched"
+
+
+def unreachable(once: str) -> dict[str, str]:
+    """From the moment on at which a variable of the role says so."""
+    return {"ansible_port": f"{{{{ 1 if {once} else 22 }}}}"}
+
+
+GONE_BEFORE = unreachable("tune__planned is defined")
+GONE_IN_SOAK = unreachable("tune__started is defined")
+GONE_IN_CONFIRM = unreachable("(tune__gate | default({})).verdict | default('')")
+GONE_IN_RESCUE = unreachable("tune__blame is defined")
+FAILS = "fails"
+
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing": ({}, [NEW, NEW, NEW, NEW]),
+    "canary fails": ({"host1": FAILS}, [OLD, UNTOUCHED, UNTOUCHED, UNTOUCHED]),
+    "canary is unreachable": ({"host1": GONE_BEFORE}, [UNTOUCHED, UNTOUCHED, UNTOUCHED, UNTOUCHED]),
+    "canary is lost in the soak": ({"host1": GONE_IN_SOAK}, [OLD, UNTOUCHED, UNTOUCHED, UNTOUCHED]),
+    "canary is lost before it is confirmed": ({"host1": GONE_IN_CONFIRM}, [OLD, UNTOUCHED, UNTOUCHED, UNTOUCHED]),
+    "member fails": ({"host2": FAILS}, [NEW, OLD, OLD, UNTOUCHED]),
+    "member is unreachable": ({"host2": GONE_BEFORE}, [NEW, UNTOUCHED, OLD, UNTOUCHED]),
+    "member is lost in the soak": ({"host3": GONE_IN_SOAK}, [NEW, OLD, OLD, UNTOUCHED]),
+    "member is lost before it is confirmed": ({"host2": GONE_IN_CONFIRM}, [NEW, OLD, OLD, UNTOUCHED]),
+    "one fails, one is lost": ({"host2": FAILS, "host3": GONE_IN_SOAK}, [NEW, OLD, OLD, UNTOUCHED]),
+    "rescue fails too": ({"host2": FAILS, "host3": GONE_IN_RESCUE}, [NEW, OLD, OLD, UNTOUCHED]),
+    "last wave fails": ({"host4": FAILS}, [NEW, NEW, NEW, OLD]),
+}
+
+
+def broken(fleet: Fleet, what: dict[str, Any]) -> tuple[str, ...]:
+    """The options of a run in which this goes wrong."""
+    for host, how in what.items():
+        if how == FAILS:
+            path = "/proc/sys/net/ipv4/tcp_fin_timeout"
+            fleet.lab.shell(host, f"mount --bind {path} {path} && mount -o remount,bind,ro {path}")
+    return fleet.with_variables({host: how for host, how in what.items() if how != FAILS})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_goes_wrong_in_the_playbook(make_fleet: Make, case: str) -> None:
+    what, fates = CASES[case]
+    fleet = make_fleet(4)
+    result = fleet.run("tune", WAVES, *broken(fleet, what))
+    assert fleet.fates() == dict(zip(fleet.hosts, fates, strict=True))
+    assert (result.returncode == 0) == (not what)
+    assert "Traceback" not in result.stdout + result.stderr
+    if what:
+        assert "is rolled back, and no further wave starts" in result.stdout
+        assert list(fleet.reports.glob("*.json"))
+
+
+KEYWORDS: dict[str, dict[str, Any]] = {
+    "max_fail_percentage: 0": {"max_fail_percentage": 0},
+    "max_fail_percentage: 100": {"max_fail_percentage": 100},
+    "any_errors_fatal": {"any_errors_fatal": True},
+    "ignore_errors": {"ignore_errors": True},
+    "ignore_unreachable": {"ignore_unreachable": True},
+    "all at once": {"max_fail_percentage": 100, "ignore_errors": True, "ignore_unreachable": True},
+}
+
+
+@pytest.mark.parametrize("how", ["fails", "unreachable"])
+@pytest.mark.parametrize("keywords", KEYWORDS)
+def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, how: str) -> None:
+    fleet = make_fleet(2)
+    play = fleet.play(
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "serial": 1,
+            **KEYWORDS[keywords],
+            "roles": [{"role": "nettune.kernel.tune"}],
+        },
+        {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "A later play runs"}}]},
+    )
+    what: dict[str, Any] = {"host1": FAILS if how == "fails" else GONE_IN_SOAK}
+    result = fleet.run(play, {}, *broken(fleet, what))
+    assert fleet.fates() == {"host1": OLD, "host2": UNTOUCHED}
+    assert result.returncode != 0
+    assert "A later play runs" not in result.stdout
+
+
+def test_batches_of_a_play_of_ones_own(make_fleet: Make) -> None:
+    fleet = make_fleet(2)
+    play = fleet.play({"hosts": "all", "gather_facts": False, "serial": 1, "roles": ["nettune.kernel.tune"]})
+    refused = fleet.run(play, {"tune_rollout_id": "one"})
+    assert refused.returncode != 0
+    assert refused.stdout.count("tune_rollout_id names one rollout, and in a play with serial each batch is one") == 1
+    assert set(fleet.fates().values()) == {UNTOUCHED}
+    assert fleet.run(play, {}).returncode == 0
+    assert set(fleet.fates().values()) == {NEW}
+    assert len(list(fleet.reports.glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("strategy", ["free", "ansible.builtin.host_pinned"])
+def test_a_strategy_without_waves_is_refused(make_fleet: Make, strategy: str) -> None:
+    fleet = make_fleet(2)
+    play = fleet.play({"hosts": "all", "gather_facts": False, "strategy": strategy, "roles": ["nettune.kernel.tune"]})
+    result = fleet.run(play, {})
+    assert result.returncode != 0
+    assert f"The play has strategy {strategy}, with which no host waits for another's verdict" in result.stdout
+    assert set(fleet.fates().values()) == {UNTOUCHED}
+
+
+def test_a_strategy_from_the_settings_does_not_reach_the_playbook(make_fleet: Make) -> None:
+    fleet = make_fleet(4)
+    result = fleet.run("tune", WAVES, *broken(fleet, {"host2": FAILS}), ANSIBLE_STRATEGY="free")
+    assert result.returncode != 0
+    assert list(fleet.fates().values()) == [NEW, OLD, OLD, UNTOUCHED]

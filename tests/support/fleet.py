@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lab hosts for rollouts, and what became of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any
+
+import yaml
+from labs import Lab
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
+# One look at the end of a short soak, which silence does not fail; no control prolongs the deadline.
+QUICK = {
+    "tune_sysctl": {FIN_TIMEOUT: 30},
+    "tune_soak": 1,
+    "tune_soak_max": 1,
+    "tune_looks": 1,
+    "tune_look_every": 1,
+    "tune_baseline": 0,
+    "tune_confirm_grace": 12,
+    "tune_controls": 0,
+    "tune_on_inconclusive": "promote",
+}
+STATE = """
+    cat /proc/sys/net/ipv4/tcp_fin_timeout
+    find /etc/sysctl.d /run/sysctl.d -name '*nettune*'
+    find /var/lib/nettune -type f 2>/dev/null
+    true
+"""
+CONFIRMED = "/etc/sysctl.d/90-nettune.conf"
+PENDING = "/var/lib/nettune/trial.json"
+
+
+class Fleet:
+    """Lab hosts host1, host2, ... of one test."""
+
+    def __init__(self, lab: Lab, number: int, directory: pathlib.Path) -> None:
+        self.lab = lab
+        self.hosts = [f"host{n}" for n in range(1, number + 1)]
+        self.directory = directory
+        self.reports = directory / "reports"
+        self.inventory = str(lab.directory / "inventory.yml")
+        lab.up("--hosts", str(number))
+
+    def with_variables(self, variables: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+        """Options for an inventory in which hosts have these variables too."""
+        path = self.directory / "variables.yml"
+        path.write_text(yaml.safe_dump({"servers": {"hosts": variables}}))
+        return ("-i", self.inventory, "-i", str(path))
+
+    def command(self, playbook: str | pathlib.Path, variables: dict[str, Any], *options: str) -> list[str]:
+        settings = {"tune_report_dir": str(self.reports), **QUICK, **variables}
+        path = playbook if isinstance(playbook, pathlib.Path) else ROOT / "playbooks" / f"{playbook}.yml"
+        program = pathlib.Path(sys.executable).with_name("ansible-playbook")
+        inventory = () if "-i" in options else ("-i", self.inventory)
+        return [str(program), str(path), *inventory, "-e", json.dumps(settings), *options]
+
+    def run(
+        self, playbook: str | pathlib.Path, variables: dict[str, Any], *options: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(playbook, variables, *options),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        # Seen where the test fails.
+        print(done.stdout, done.stderr)
+        return done
+
+    def play(self, *plays: dict[str, Any]) -> pathlib.Path:
+        """A playbook of somebody's own."""
+        path = self.directory / "own.yml"
+        path.write_text(yaml.safe_dump(list(plays), sort_keys=False))
+        return path
+
+    def state(self, host: str) -> list[str]:
+        return self.lab.shell(host, STATE).split()
+
+    def fates(self, old: str = "60", new: str = "30") -> dict[str, str]:
+        """What became of each host, once none is on trial any more: new, old (again), or untouched."""
+        give_up = time.monotonic() + 60
+        fates = {}
+        for host in self.hosts:
+            while PENDING in (state := self.state(host)):
+                assert time.monotonic() < give_up, f"{host} is on trial still"
+                time.sleep(0.2)
+            value, *files = state
+            if value == new and CONFIRMED in files:
+                fates[host] = "new"
+            elif value == old and not any(path.startswith(("/etc", "/run")) for path in files):
+                fates[host] = "old" if files else "untouched"
+            else:
+                fates[host] = f"neither: {state}"
+        return fates
