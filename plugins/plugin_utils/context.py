@@ -93,6 +93,10 @@ class Context:
         """The value once the set is live; None is unknown."""
         return self.proposed.get(key, self.now(key))
 
+    def shown(self, key: str) -> str | None:
+        """The value once the set is live, as it is shown: without a remark behind it."""
+        return before_remark(self.after(key))
+
     def sets(self, key: str) -> bool:
         return key in self.proposed
 
@@ -101,7 +105,7 @@ class Context:
 
         A remark behind it is form's matter: the kernel mostly takes the number before it, and so do the other rules.
         """
-        return integer(_before_remark(self.proposed.get(key)))
+        return integer(before_remark(self.proposed.get(key)))
 
     def number_now(self, key: str) -> int | None:
         return integer(self.now(key))
@@ -111,7 +115,7 @@ class Context:
 
     def numbers(self, key: str) -> tuple[int, ...] | None:
         """The proposed integers of a list, None where the key is not set or not to such."""
-        return integers(_before_remark(self.proposed.get(key)))
+        return integers(before_remark(self.proposed.get(key)))
 
     def presence(self, key: str) -> Presence:
         """The live host first, the catalogue's versions second."""
@@ -131,7 +135,7 @@ class Context:
         )
 
 
-def _before_remark(text: str | None) -> str | None:
+def before_remark(text: str | None) -> str | None:
     return text if text is None or "#" not in text else text.partition("#")[0].rstrip()
 
 

@@ -188,14 +188,18 @@ def not_a_number(context: Context) -> Iterator[Problem]:
     for key, value, parameter, numbers in context.numeric:
         if numbers is not None or value.lower() in _BOOLEANS:
             continue
-        comment = "#" in value or ";" in value
+        remark = re.match(r"([^#;]*[^#;\s])\s*[#;]", value)
+        meant = integers(remark.group(1)) if remark else None
         yield Problem(
             (key,),
             f"{key} = {value!r:.80} is not {_wanted(parameter)}.",
-            "A sysctl.d file has no comments after a value: they become a part of it."
-            if comment
+            "A sysctl.d file has no remarks behind a value: they become a part of it, and the write is reported as "
+            "failed."
+            if "#" in value or ";" in value
             else "The kernel would refuse it, or read it as another number than a person does.",
-            f"Write decimal digits only, for example {key} = {_example(context, key, parameter)} instead.",
+            f"Write {key} = {' '.join(map(str, meant))}, and the remark on a line of its own."
+            if meant
+            else f"Write decimal digits only, for example {key} = {_example(context, key, parameter)} instead.",
         )
 
 

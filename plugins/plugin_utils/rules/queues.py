@@ -165,7 +165,9 @@ def syn_backlog_capped(context: Context) -> Iterator[Problem]:
                 f"{_SYN_BACKLOG} = {proposed} has no more effect than {somaxconn} would: {_SOMAXCONN} is {somaxconn}.",
                 "On this kernel the SYN queue of a listener is the smaller of its backlog, capped by somaxconn, and of "
                 "this, rounded up to a power of two.",
-                f"Write {_SOMAXCONN} = {min(proposed, 65535)} too, and let the program ask listen() for as much.",
+                f"Write {_SYN_BACKLOG} = {somaxconn}, or leave the line out: beyond the queue cookies are sent."
+                if context.sets(_SOMAXCONN)
+                else f"Write {_SOMAXCONN} = {min(proposed, 65535)} too, and let the program ask listen() for as much.",
             )
     elif context.number_after(_SYNCOOKIES) != 0:
         yield Problem(

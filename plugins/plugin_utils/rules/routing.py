@@ -108,6 +108,58 @@ def strict_rp_filter(context: Context) -> Iterator[Problem]:
         )
 
 
+@rule("info", _IP_SYSCTL, "net/ipv4/devinet.c, inetdev_init")
+def only_for_later_interfaces(context: Context) -> Iterator[Problem]:
+    """A key of conf.default, and none of that name for conf.all or an interface: default is copied when an interface is
+    made, and those that are there keep what they have.
+    """
+    here = [str(item.get("name")) for item in context.facts.interfaces if item.get("name") not in (None, "lo")]
+    for key, value in context.proposed.items() if here else ():
+        parts = key.split(".")
+        if parts[2:4] != ["conf", "default"] or len(parts) != 5:
+            continue
+        _net, protocol, _conf, _default, name = parts
+        if len(proposed_for(context, name, (protocol,))) > 1:
+            continue
+        now = {one: context.now(f"net.{protocol}.conf.{one.replace('.', '/')}.{name}") for one in here}
+        others = [one if kept is None else f"{one} ({kept})" for one, kept in now.items() if kept != value]
+        if others:
+            yield Problem(
+                (key,),
+                f"{key} = {value:.60} changes nothing on {listed(others)}: it is for interfaces that come later.",
+                "The values of conf.default are copied when an interface is made. At boot, it depends on whether a "
+                "network card is found before or after the file is read.",
+                f"Set net.{protocol}.conf.all.{name} or the interfaces themselves too, if those are meant.",
+            )
+
+
+# Keys of TCP and of sockets, which a packet that is passed on never meets.
+_OF_SOCKETS = ("net.ipv4.tcp_", "net.ipv4.ip_local_port_range", "net.ipv4.udp_", "net.core.somaxconn")
+_PASSING_ON = {
+    "nat_gateway": "net.netfilter.nf_conntrack_* holds the limits and the time-outs of those, and NAT takes its ports "
+    "from the rule, or from 1024 to 65535",
+    "lvs_director": "the time-outs of those are IPVS's own (ipvsadm --set)",
+}
+
+
+@rule("info", _IP_SYSCTL, "Documentation/networking/nf_conntrack-sysctl.rst")
+def ends_here(context: Context) -> Iterator[Problem]:
+    """Keys of TCP and of sockets on a host that only passes packets on: they act on connections that end on the host
+    itself, such as its ssh.
+    """
+    roles = context.topology.roles
+    keys = tuple(key for key in context.proposed if key.startswith(_OF_SOCKETS))
+    if not keys or not roles or not set(roles) <= set(_PASSING_ON):
+        return
+    yield Problem(
+        keys,
+        f"On a {' and '.join(roles)} ({context.topology.source('role')}) {listed(keys, 3)} "
+        f"{'acts' if len(keys) == 1 else 'act'} on connections of the host itself, not on those that it passes on.",
+        f"A packet that is passed on belongs to no socket here: {'; '.join(_PASSING_ON[role] for role in roles)}.",
+        f"Leave {'it' if len(keys) == 1 else 'them'} out, unless the host's own connections are meant.",
+    )
+
+
 @rule("warning", _IP_SYSCTL, keys=["*.rp_filter", "*.arp_ignore", "*.arp_announce"])
 def lowered_in_vain(context: Context) -> Iterator[Problem]:
     """conf.all lowered while the interfaces hold a higher value: the larger counts, so that nothing changes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import version
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 
 _RECYCLE = "net.ipv4.tcp_tw_recycle"
@@ -20,6 +21,7 @@ _TW_TIMEOUT = "net.ipv4.tcp_tw_timeout"
 
 _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
 _REMOVAL = "commit 4396e46187ca (tcp: remove tcp_tw_recycle)"
+_BARE_SYN = "commit a26552afe894 (a SYN without a timestamp fails the check of tcp_tw_recycle)"
 _OFFSETS = "commit 165573e41f2f (timestamp offsets for each connection)"
 
 # The oldest stable kernels that brought offsets for each connection back.
@@ -36,6 +38,14 @@ def _recycle_is_on(context: Context) -> bool:
     return context.number_after(_RECYCLE) not in (None, 0) and context.presence(_RECYCLE).exists is not False
 
 
+def _drops_bare_syn(context: Context) -> bool | None:
+    """Whether recycle refuses a SYN without a timestamp: from 3.17 on; None where a vendor may have brought that."""
+    kernel = context.facts.kernel
+    if kernel.version >= version("3.17"):
+        return True
+    return None if kernel.backports and kernel.version >= version("3.10") else False
+
+
 def _waiting(context: Context) -> int | None:
     return context.facts.sockets.get("TIME_WAIT")
 
@@ -47,15 +57,18 @@ def recycle_removed(context: Context) -> Iterator[Problem]:
     if context.sets(_RECYCLE) and presence.exists is False:
         yield Problem(
             (_RECYCLE,),
-            f"{_RECYCLE} = {context.proposed[_RECYCLE]}: kernel {context.facts.kernel.release} has no such parameter "
+            f"{_RECYCLE} = {context.shown(_RECYCLE)}: kernel {context.facts.kernel.release} has no such parameter "
             f"({presence.basis}): the write will fail.",
             "Linux 4.12 removed it: clients that share an address lost connections, and timestamp offsets of newer "
             "clients broke it for all others.",
-            _INSTEAD,
+            "Leave the line out: here it is off for good. In a file for older kernels too, a - before the key lets "
+            "this host pass it over."
+            if context.number(_RECYCLE) == 0
+            else _INSTEAD,
         )
 
 
-@rule("error", _REMOVAL, _OFFSETS, _IP_SYSCTL, keys=[_RECYCLE, _TIMESTAMPS])
+@rule("error", _REMOVAL, _OFFSETS, _BARE_SYN, _IP_SYSCTL, keys=[_RECYCLE, _TIMESTAMPS])
 def recycle_hazard(context: Context) -> Iterator[Problem]:
     """tcp_tw_recycle on a kernel that has it.
 
@@ -96,9 +109,10 @@ def recycle_hazard(context: Context) -> Iterator[Problem]:
         )
     yield Problem(
         (_RECYCLE,),
-        f"{_RECYCLE} = {context.after(_RECYCLE)} on kernel {context.facts.kernel.release}: {consequence}.",
-        "A SYN with a timestamp older than the last one from the same address within 60 s, or without one, is dropped "
-        "without an answer (TcpExt PAWSPassive counts them).",
+        f"{_RECYCLE} = {context.shown(_RECYCLE)} on kernel {context.facts.kernel.release}: {consequence}.",
+        "A SYN with a timestamp older than the last one from the same address within 60 s"
+        f"{', or without one,' if _drops_bare_syn(context) else ''} is dropped without an answer (TcpExt PAWSPassive "
+        "counts them).",
         _INSTEAD,
         severity=severity,
     )
@@ -120,34 +134,39 @@ def _unknown_clients(context: Context) -> str:
     return "whether clients share addresses is unknown, and those that do will lose connections"
 
 
-@rule("warning", _IP_SYSCTL, keys=[_RECYCLE])
+@rule("warning", _BARE_SYN, _IP_SYSCTL, keys=[_RECYCLE, _TIMESTAMPS])
 def recycle_needs_timestamps(context: Context) -> Iterator[Problem]:
-    """tcp_tw_recycle with timestamps off already: it does nothing, until somebody turns timestamps on."""
-    if (
-        context.sets(_RECYCLE)
-        and _recycle_is_on(context)
-        and context.number_after(_TIMESTAMPS) == 0
-        and context.number_now(_TIMESTAMPS) == 0
-    ):
+    """tcp_tw_recycle with timestamps off: it does nothing, until somebody turns timestamps on.
+
+    Where they are switched off only now, that holds up to kernel 3.16; newer ones refuse peers for a minute.
+    """
+    asleep = context.number_now(_TIMESTAMPS) == 0 or _drops_bare_syn(context) is False
+    if _recycle_is_on(context) and context.number_after(_TIMESTAMPS) == 0 and asleep:
         yield Problem(
             (_RECYCLE, _TIMESTAMPS),
-            f"{_RECYCLE} = {context.proposed[_RECYCLE]} with {_TIMESTAMPS} = 0 does nothing.",
+            f"{_RECYCLE} = {context.shown(_RECYCLE)} with {_TIMESTAMPS} = 0 does nothing.",
             "It decides by timestamps, and there are none. The day that they are switched on it begins to drop SYNs.",
             _INSTEAD,
         )
 
 
-@rule("error", _REMOVAL, _IP_SYSCTL, keys=[_TIMESTAMPS])
+@rule("error", _BARE_SYN, _REMOVAL, _IP_SYSCTL, keys=[_TIMESTAMPS])
 def timestamps_off_with_recycle(context: Context) -> Iterator[Problem]:
     """Switching timestamps off while tcp_tw_recycle is on: for 60 seconds every peer seen before is refused, since a
-    SYN without a timestamp fails the check against the remembered one.
+    SYN without a timestamp fails the check against the remembered one. Kernels before 3.17 let it pass, unless their
+    vendor brought that check to them.
     """
-    if context.number(_TIMESTAMPS) == 0 and context.number_now(_TIMESTAMPS) != 0 and _recycle_is_on(context):
+    drops = _drops_bare_syn(context)
+    if context.number(_TIMESTAMPS) != 0 or context.number_now(_TIMESTAMPS) == 0 or not _recycle_is_on(context):
+        return
+    if drops is not False:
+        unsure = "" if drops else " Linux 3.17 began with that; whether this vendor's kernel has it is unknown."
         yield Problem(
             (_TIMESTAMPS, _RECYCLE),
-            f"{_TIMESTAMPS} = 0 while {_RECYCLE} = {context.after(_RECYCLE)}: every peer of the last 60 seconds is "
-            "refused.",
-            "recycle compares a SYN with the remembered timestamp of its address, and a SYN without one is dropped.",
+            f"{_TIMESTAMPS} = 0 while {_RECYCLE} = {context.shown(_RECYCLE)}: every peer of the last 60 seconds "
+            f"{'is' if drops else 'may be'} refused; after that {_RECYCLE} does nothing.",
+            "recycle compares a SYN with the remembered timestamp of its address, and a SYN without one is dropped."
+            f"{unsure}",
             f"Set {_RECYCLE} = 0 and leave {_TIMESTAMPS} = 1.",
         )
 

@@ -741,3 +741,60 @@ def test_a_cut_listener_is_named_with_its_queue() -> None:
     assert "port 443 (4096)" in finding.message
     assert "port 22" not in finding.message
     assert finding.fix.startswith("Write net.core.somaxconn = 4096")
+
+
+@pytest.mark.parametrize(
+    ("release", "rule", "said"),
+    [
+        # Before 3.17 a SYN without a timestamp was let pass.
+        ("2.6.32-754.el6.x86_64", "timewait.recycle_needs_timestamps", "does nothing"),
+        ("3.16.0-4-amd64", "timewait.recycle_needs_timestamps", "does nothing"),
+        # A vendor's 3.10 may have it or not.
+        ("3.10.0-1160.el7.x86_64", "timewait.timestamps_off_with_recycle", "may be refused"),
+        ("3.17.0", "timewait.timestamps_off_with_recycle", "is refused"),
+        ("4.9.229", "timewait.timestamps_off_with_recycle", "is refused"),
+    ],
+)
+def test_recycle_when_timestamps_go(release: str, rule: str, said: str) -> None:
+    sysctl = {"net.ipv4.tcp_tw_recycle": 1, "net.ipv4.tcp_timestamps": 0}
+    result = validate("web1", {"kernel": {"release": release}}, sysctl=sysctl)
+    (finding,) = (finding for finding in result.findings if "net.ipv4.tcp_tw_recycle" in finding.keys)
+    assert finding.rule == rule
+    assert said in finding.message
+
+
+def test_recycle_off_where_there_is_none() -> None:
+    (finding,) = findings({"sysctl": {"net.ipv4.tcp_tw_recycle": 0}}, "timewait.recycle_removed")
+    assert "a - before the key" in finding.fix
+    result = validate(
+        "web1", {"kernel": {"release": "6.1.0"}, "sysctl_complete": True}, None, "-net.ipv4.tcp_tw_recycle = 0"
+    )
+    assert [(found.rule, found.severity) for found in result.findings] == [("kernel.tolerated", "info")]
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        ("2 # default 5", "Write net.ipv4.tcp_synack_retries = 2, and the remark on a line of its own."),
+        ("2;default", "Write net.ipv4.tcp_synack_retries = 2, and the remark on a line of its own."),
+        ("# 2", "Write decimal digits only, for example net.ipv4.tcp_synack_retries = 5 instead."),
+        ("two # 2", "Write decimal digits only, for example net.ipv4.tcp_synack_retries = 5 instead."),
+    ],
+)
+def test_a_remark_behind_a_number(value: str, fix: str) -> None:
+    (finding,) = findings({"sysctl": {"net.ipv4.tcp_synack_retries": value}}, "form.not_a_number")
+    assert finding.fix == fix
+
+
+def test_remarks_are_not_repeated_as_values() -> None:
+    sysctl = {"net.ipv4.tcp_tw_recycle": "1 # fast", "net.ipv4.tcp_timestamps": 0}
+    for release in ("4.9.0", "6.1.0"):
+        result = validate("web1", {"kernel": {"release": release}}, sysctl=sysctl)
+        assert not [finding for finding in result.findings if "fast" in finding.message and finding.rule[:5] != "form."]
+
+
+def test_a_syn_queue_is_not_cured_by_a_longer_accept_queue() -> None:
+    facts = {"kernel": {"release": "3.10.0-1160.el7.x86_64"}}
+    sysctl = {"net.ipv4.tcp_max_syn_backlog": 65536, "net.core.somaxconn": 32768}
+    (finding,) = findings({"sysctl": sysctl, "facts": facts}, "queues.syn_backlog_capped")
+    assert finding.fix.startswith("Write net.ipv4.tcp_max_syn_backlog = 32768")

@@ -181,7 +181,7 @@ def test_worst_first() -> None:
     ranks = [SEVERITIES.index(finding.severity) for finding in result.findings]
     assert ranks == sorted(ranks)
     text = review(result)
-    assert text.startswith("kernel-3.10-behind-nat: the sysctl set is rejected (2 errors, 7 warnings, 11 info).")
+    assert text.startswith("kernel-3.10-behind-nat: the sysctl set is rejected (2 errors, 7 warnings, 12 info).")
     assert "3.5 TiB; this host has 8 GiB" in text
 
 
