@@ -79,9 +79,11 @@ def accept_queue_lowered(context: Context) -> Iterator[Problem]:
     if proposed is None:
         return
     before, basis = (now, "now") if now is not None else (_default_somaxconn(context), "by default on this kernel")
-    queues = _queues(context)
-    if proposed >= before or (queues and max(queues.values()) > proposed):
+    if proposed >= before:
         return
+    queues = _queues(context)
+    if queues and max(queues.values()) > proposed:
+        return  # listener_cut_short
     spared = f" No listener that runs now has a longer queue: {_ports(queues)}." if queues else ""
     yield Problem(
         (_SOMAXCONN,),
@@ -126,8 +128,11 @@ def no_listener_asks_for_more(context: Context) -> Iterator[Problem]:
     """A higher somaxconn where every listener has a shorter queue than the limit allows now: the programs ask for
     less, so that the limit is none of theirs.
     """
-    proposed, now, queues = context.number(_SOMAXCONN), context.number_now(_SOMAXCONN), _queues(context)
-    if proposed is None or now is None or proposed <= now or not queues or _held_back(context, queues, now):
+    proposed, now = context.number(_SOMAXCONN), context.number_now(_SOMAXCONN)
+    if proposed is None or now is None or proposed <= now:
+        return
+    queues = _queues(context)
+    if not queues or _held_back(context, queues, now):
         return
     yield Problem(
         (_SOMAXCONN,),

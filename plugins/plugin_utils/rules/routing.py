@@ -108,17 +108,18 @@ def strict_rp_filter(context: Context) -> Iterator[Problem]:
         )
 
 
+_DEFAULTS = ("net.ipv4.conf.default.", "net.ipv6.conf.default.")
+
+
 @rule("info", _IP_SYSCTL, "net/ipv4/devinet.c, inetdev_init")
 def only_for_later_interfaces(context: Context) -> Iterator[Problem]:
     """A key of conf.default, and none of that name for conf.all or an interface: default is copied when an interface is
     made, and those that are there keep what they have.
     """
     here = [str(item.get("name")) for item in context.facts.interfaces if item.get("name") not in (None, "lo")]
-    for key, value in context.proposed.items() if here else ():
-        parts = key.split(".")
-        if parts[2:4] != ["conf", "default"] or len(parts) != 5:
-            continue
-        _net, protocol, _conf, _default, name = parts
+    for key in [key for key in context.proposed if key.startswith(_DEFAULTS)]:
+        _net, protocol, _conf, _default, name = key.split(".", 4)
+        value = context.proposed[key]
         if len(proposed_for(context, name, (protocol,))) > 1:
             continue
         now = {one: context.now(f"net.{protocol}.conf.{one.replace('.', '/')}.{name}") for one in here}
@@ -148,8 +149,10 @@ def ends_here(context: Context) -> Iterator[Problem]:
     itself, such as its ssh.
     """
     roles = context.topology.roles
+    if not roles or not _PASSING_ON.keys() >= set(roles):
+        return
     keys = tuple(key for key in context.proposed if key.startswith(_OF_SOCKETS))
-    if not keys or not roles or not set(roles) <= set(_PASSING_ON):
+    if not keys:
         return
     yield Problem(
         keys,
