@@ -6,8 +6,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tune test test-unit test-integration test-molecule test-matrix chaos lint sanity docs-lint build \
-	lab-up lab-down lab-shell requirements clean
+.PHONY: help tune test test-unit test-integration test-molecule test-matrix test-vm chaos lint sanity docs-lint build \
+	lab-up lab-down lab-shell vm-up vm-down requirements clean
 
 EXAMPLE ?= l7_proxy
 LAB ?=
@@ -29,9 +29,10 @@ tune:
 	@$(BIN)/python lab/tune.py --example "$(EXAMPLE)" -- $(ARGS)
 endif
 
-test: ## Run everything below that tests, side by side
+test: ## Run everything below that tests, side by side; with VM=1 test-vm too
 	@tools/setup test lab
 	@$(PYTEST) $(ARGS)
+	@$(if $(VM),$(MAKE) --no-print-directory test-vm)
 
 test-unit: ## Unit tests, the host half's also on the oldest and newest Python found
 	@tools/setup test
@@ -48,6 +49,10 @@ test-molecule: ## Molecule scenarios on lab hosts; one of them with SCENARIO=nam
 test-matrix: ## Scenario default with the oldest ansible-core and Python, and with the newest
 	@tools/setup test lab
 	@$(PYTEST) -m matrix -n0 tests/checks/test_matrix.py $(ARGS)
+
+test-vm: ## Kernels of their own in virtual machines: reboots, IPVS, the catalogue; also KERNEL_IMAGE=path [MODULES=folder]
+	@tools/setup test vm
+	@KERNEL_IMAGE="$(KERNEL_IMAGE)" MODULES="$(MODULES)" $(PYTEST) -m vm -n2 --dist=loadgroup tests/vm $(ARGS)
 
 chaos: ## N random failures in trials (default 1000), drawn by SEED; each host must come out old or new
 	@tools/setup test lab
@@ -81,6 +86,15 @@ lab-down: ## Take them down again [LAB=name]
 lab-shell: ## Open a shell on a test host: HOST=name [LAB=name]
 	@tools/setup tune lab
 	@$(BIN)/python lab/lab.py shell --host $(or $(HOST),$(error Name a host: make lab-shell HOST=server1)) $(LAB)
+
+vm-up: ## Start a virtual machine: KERNEL=6.1, 5.10 or 6.12, or KERNEL_IMAGE=path [MODULES=folder]
+	@tools/setup tune vm
+	@$(BIN)/python lab/vm up "$(or $(KERNEL_IMAGE),$(KERNEL),$(error Name a kernel: make vm-up KERNEL=6.1))" \
+		$(if $(MODULES),--modules "$(MODULES)")
+
+vm-down: ## End it [KERNEL=6.1], or all of this checkout
+	@tools/setup tune vm
+	@$(BIN)/python lab/vm down $(or $(KERNEL_IMAGE),$(KERNEL))
 
 requirements: ## Resolve requirements/*.in to exact versions again
 	@tools/requirements

@@ -26,9 +26,11 @@ _LONGEST_CONTROL_DIRECTORY = 70  # of the 108 bytes of a socket's path, ssh and 
 class Lab:
     """One lab, up or not: `.lab/NAME`, or `.lab/NAME.INSTANCE`."""
 
+    root = ROOT
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.directory = ROOT / name
+        self.directory = self.root / name
         self.inventory = self.directory / "inventory.yml"
         self.key = self.directory / "ssh_key"
         self.known_hosts = self.directory / "known_hosts"

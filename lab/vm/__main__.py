@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Virtual machines with kernels of their own, for tests. See docs/vm.md."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from vm import boot, cache, debian, kernels, root
+from vm.machine import Machine, all_machines
+
+NEEDED = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "debootstrap": "debootstrap",
+    "cpio": "cpio",
+    "depmod": "kmod",
+    "mke2fs": "e2fsprogs",
+    "ssh": "openssh-client",
+}
+NOT_TO_BE_HAD = 3  # the exit code for tests, which skip such a kernel
+
+
+class UsageError(Exception):
+    """What was asked cannot be done here; the text says what to do instead."""
+
+
+def up(arguments: argparse.Namespace) -> None:
+    _check_machine()
+    machine = Machine(_name(arguments))
+    wish = _wish(arguments)
+    root.disk()
+    with _locked(machine):
+        if machine.is_up and boot.answers(machine):
+            print(f"vm {machine.name} is up already: {machine.inventory}")
+            return
+        began = time.monotonic()
+        machine.remove()
+        try:
+            hardware = boot.boot(machine, wish)
+        except BaseException:
+            machine.remove()
+            raise
+    release = machine.description["release"]
+    print(f"vm {machine.name} is up: kernel {release} ({hardware}) in {time.monotonic() - began:.1f} s")
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    _check_machine()
+    kernels.get(arguments.kernel, arguments.modules)
+    root.disk()
+
+
+def down(arguments: argparse.Namespace) -> None:
+    for machine in [Machine(_name(arguments))] if arguments.kernel else all_machines():
+        if not machine.directory.exists():
+            continue
+        with _locked(machine):
+            machine.remove()
+        print(f"vm {machine.name} is down")
+
+
+def shell(arguments: argparse.Namespace) -> None:
+    machine = Machine(_name(arguments))
+    if not machine.is_up:
+        raise UsageError(f"vm {machine.name} is not up: start it with `up {arguments.kernel}`")
+    # As with ssh, one word may be a whole command line; several words reach the command as they are.
+    words = arguments.command if len(arguments.command) == 1 else [shlex.join(arguments.command)]
+    os.execvp("ssh", [*machine.ssh(), *(words if arguments.command else [])])
+
+
+def status(_arguments: argparse.Namespace) -> None:
+    machines = all_machines()
+    if not machines:
+        print("no virtual machine is up")
+    for machine in machines:
+        if not machine.is_up:
+            print(f"{machine.name}: not running, `down` removes what is left of it; it said {machine.serial}")
+            continue
+        about = machine.description
+        silent = "" if boot.answers(machine) else ", does not answer"
+        print(f"{machine.name}: kernel {about['release']}, {boot.Hardware(**about['hardware'])}{silent}")
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    if arguments.instance and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", arguments.instance):
+        raise UsageError(f"--instance {arguments.instance!r}: use letters, digits, - and _")
+    kernel = pathlib.Path(arguments.kernel).name
+    return kernel + (f".{arguments.instance}" if arguments.instance else "")
+
+
+def _wish(arguments: argparse.Namespace) -> boot.Wish:
+    if arguments.bound_to:
+        try:
+            os.close(os.pidfd_open(arguments.bound_to))
+        except OSError as error:
+            raise UsageError(f"--bound-to {arguments.bound_to}: no such process") from error
+    kernel = kernels.get(arguments.kernel, arguments.modules)
+    return boot.Wish(kernel, arguments.cpus, arguments.memory, arguments.bound_to)
+
+
+@contextlib.contextmanager
+def _locked(machine: Machine) -> Iterator[None]:
+    """One process brings this machine up or down at a time."""
+    machine.root.mkdir(exist_ok=True)
+    with open(machine.root / f"{machine.name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check_machine() -> None:
+    if sys.platform != "linux" or os.geteuid() != 0 or os.uname().machine != "x86_64":
+        raise UsageError("virtual machines need Linux on x86_64, and root to make their root file system")
+    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
+    missing = [package for program, package in NEEDED.items() if shutil.which(program) is None]
+    if missing:
+        raise UsageError(f"virtual machines need {' '.join(missing)}: apt-get install {' '.join(missing)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vm", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--instance", metavar="LABEL", help="a machine of its own beside others of the same kernel")
+    made = argparse.ArgumentParser(add_help=False)
+    made.add_argument("--modules", metavar="FOLDER", help="modules of a kernel given by path: .../lib/modules/RELEASE")
+    versions = f"{', '.join(kernels.SUITES)}, or the path of a bzImage"
+
+    sub = commands.add_parser("up", parents=[named, made], help="start a machine; fine if it is up already")
+    sub.set_defaults(function=up)
+    sub.add_argument("kernel", help=versions)
+    sub.add_argument("--cpus", type=int, default=2)
+    sub.add_argument("--memory", type=int, default=1024, metavar="MIB")
+    sub.add_argument("--bound-to", type=int, default=0, metavar="PID", help="it ends when this process ends")
+    sub = commands.add_parser("prepare", parents=[made], help="make and keep what a first `up` would make")
+    sub.set_defaults(function=prepare)
+    sub.add_argument("kernel", help=versions)
+    sub = commands.add_parser("down", parents=[named], help="end a machine, or all of this checkout")
+    sub.set_defaults(function=down)
+    sub.add_argument("kernel", nargs="?", help=versions)
+    sub = commands.add_parser("shell", parents=[named], help="log in, or run what follows -- there")
+    sub.set_defaults(function=shell)
+    sub.add_argument("kernel", help=versions)
+    sub = commands.add_parser("status", help="list the machines of this checkout")
+    sub.set_defaults(function=status)
+    return parser
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    command: list[str] = []
+    if "--" in words:
+        words, command = words[: words.index("--")], words[words.index("--") + 1 :]
+    arguments = _parser().parse_args(words)
+    arguments.command = command
+    try:
+        arguments.function(arguments)
+    except (
+        UsageError,
+        TimeoutError,
+        boot.BootError,
+        cache.MakeError,
+        debian.UnreachableError,
+        kernels.KernelError,
+    ) as error:
+        _fail(str(error))
+    except kernels.NotToBeHadError as error:
+        _fail(str(error), NOT_TO_BE_HAD)
+    except KeyboardInterrupt:
+        _fail("interrupted")
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    print(f"vm: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
