@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often the gate's test is wrong, and how soon it is right, on simulated waves; beside three simpler tests.
+"""How often the gate is wrong, and how soon it is right, on simulated waves; beside three simpler tests.
 
-Every test sees the same counts. Exits with 1 when the false alarms are more than alpha allows.
+The gate is the one that rollouts use, from counts on: the wave as a whole and each host, alpha shared with the other
+counter groups. Every test sees the same counts. Exits with 1 when the false alarms are more than alpha allows.
 """
 
 import argparse
+import itertools
 import math
 import multiprocessing
 import os
@@ -23,13 +25,27 @@ from ansible_collections.nettune.kernel.plugins.module_utils._evidence import ( 
     dispersion,
     exceeds,
 )
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import (  # noqa: E402
+    Counted,
+    Track,
+    together,
+)
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.evidence import tests  # noqa: E402
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import (  # noqa: E402
+    CONNECTS,
+    COUNTERS,
+    Limits,
+)
 
-ALPHA = 0.01
+LIMITS = Limits()
+ALPHA = LIMITS.alpha
+FLOOR = LIMITS.max_rejects_per_1000
+MIN_EVENTS = LIMITS.min_rejects
 POLLS = 60  # of the soak
 BEFORE = 60
-FLOOR = 5.0  # events per 1,000 opens
+HISTORY = 600  # since boot
 OPENS = 200  # per host and poll
-MIN_EVENTS = 10
+CONTROLS = 5
 # Events per 1,000 opens before the change. Near zero is one event in 50 polls of a host.
 BASE = {"near zero": 0.1, "rare bursts": 0.1}
 BASE_ELSEWHERE = 5.0
@@ -40,13 +56,16 @@ SCENARIOS = {
     "unequal": "rates and traffic of the hosts differ log-normally, by factors of 3.3 and 2.2 a standard deviation",
     "unequal bursty": "both",
     "diurnal": "rate and traffic rise and fall together on all hosts, the rate by a factor of 7",
+    "short before": "a time before of 15 polls, with a fifth of the opens in each: what the role has by default",
     "near zero": "hardly any events before",
     "rare bursts": "hardly any events before, and these in bursts of 20",
 }
 WITHOUT_CONTROLS = ("poisson", "bursty", "clustered", "near zero")
 RISES = (1.0, 1.5, 3.0, 10.0, 100.0)
-TESTS = ("evidence", "threshold", "mann-whitney", "poisson")
+NAMES = ("evidence", "threshold", "mann-whitney", "poisson")
 ALONE = 0  # instead of a number of canaries: one host without controls, as its guard sees it
+# The gate judges after each look with what it knows of bursts by then; here it learns of them at these polls only.
+JUDGED_AT = (12, 60)
 
 
 # Simulation
@@ -80,33 +99,53 @@ def binomial(rng, number, probability):
     return count + sum(rng.random() < probability for _event in range(number))
 
 
-def series(rng, scenario, hosts, rise, day):
-    """([(events, opens) of each poll], true events per 1,000 opens in the soak) of so many hosts together."""
-    base = BASE.get(scenario, BASE_ELSEWHERE) / 1000
-    traits = [(base, OPENS)] * hosts
-    if scenario.startswith("unequal"):
-        traits = [(base * math.exp(rng.gauss(0, 1.2)), OPENS * math.exp(rng.gauss(0, 0.8))) for _host in range(hosts)]
-    traffic = sum(opens for _rate, opens in traits)
-    rate = sum(rate * opens for rate, opens in traits) / traffic
-    shift = rng.uniform(-0.1, 0.1)
-    rows, bursts = [], 0
-    for poll in range(BEFORE + POLLS):
-        common = load = 1.0
+class Host:
+    """[(events, opens) of each poll] before and in the soak, what it counted since boot, and its true rate now."""
+
+    def __init__(self, rng, scenario, rise, day):
+        rate, traffic = BASE.get(scenario, BASE_ELSEWHERE) / 1000, OPENS
+        if scenario.startswith("unequal"):
+            rate, traffic = rate * math.exp(rng.gauss(0, 1.2)), traffic * math.exp(rng.gauss(0, 0.8))
+        self.rate = rate * rise * 1000
+        shift, self.bursts = rng.uniform(-0.1, 0.1), 0
+        past = HISTORY * traffic
+        size = 20 if scenario == "rare bursts" else 1
+        self.since_boot = (size * poisson(rng, past * rate / size), round(past))
+        polls, less = (15, 5) if scenario == "short before" else (BEFORE, 1)
+        self.before = [
+            self._poll(rng, scenario, rate, traffic / less, day + poll / 120.0, shift) for poll in range(polls)
+        ]
+        self.soak = [
+            self._poll(rng, scenario, rate * rise, traffic, day + (BEFORE + poll) / 120.0, shift)
+            for poll in range(POLLS)
+        ]
+
+    def _poll(self, rng, scenario, rate, traffic, day, shift):
         if scenario == "diurnal":
-            common = math.exp(math.sin(2 * math.pi * (poll / 120.0 + day)))
-            load = 1 + 0.5 * math.sin(2 * math.pi * (poll / 120.0 + day + shift))
-        opens = poisson(rng, traffic * load)
-        mean = opens * rate * common * (rise if poll >= BEFORE else 1)
+            rate *= math.exp(math.sin(2 * math.pi * day))
+            traffic *= 1 + 0.5 * math.sin(2 * math.pi * (day + shift))
+        opens = max(1, round(rng.gauss(traffic, math.sqrt(traffic))))
+        mean = opens * rate
         if scenario.endswith("bursty"):
-            events = poisson(rng, mean * rng.gammavariate(0.5 * hosts, 1) / (0.5 * hosts))
-        elif scenario == "clustered":
-            events, bursts = clustered(rng, bursts + poisson(rng, mean / 4))
-        elif scenario == "rare bursts":
-            events = sum(poisson(rng, 20) for _burst in range(poisson(rng, mean / 20)))
-        else:
-            events = poisson(rng, mean)
-        rows.append((events, opens))
-    return rows, rate * rise * 1000
+            return poisson(rng, mean * rng.gammavariate(0.5, 1) / 0.5), opens
+        if scenario == "clustered":
+            events, self.bursts = clustered(rng, self.bursts + poisson(rng, mean / 4))
+            return events, opens
+        if scenario == "rare bursts":
+            return sum(poisson(rng, 20) for _burst in range(poisson(rng, mean / 20))), opens
+        return poisson(rng, mean), opens
+
+    def track(self):
+        """As the gate counts it: the other counters stand still, and all connects are made."""
+        track = Track("host", {"timestamp_rejects": self.before}, {"timestamp_rejects": self.soak})
+        track.even = track.before
+        track.usual = {"timestamp_rejects": self.since_boot}
+        for group in COUNTERS[1:]:
+            track.usual[group] = (0, HISTORY * OPENS)
+            track.soak[group] = [(0, opens) for _events, opens in self.soak]
+        for group in CONNECTS:
+            track.soak[group] = [(0, 10)] * POLLS
+        return track
 
 
 def clustered(rng, bursts):
@@ -124,54 +163,80 @@ def clustered(rng, bursts):
     return events, lasting
 
 
-def group(rng, scenario, hosts, rise, day):
-    """Each of the first hosts, and the rest as one: that is cheaper, and their sums are the same."""
-    sizes = [1] * min(hosts, 5) + ([hosts - 5] if hosts > 5 else [])
-    return [series(rng, scenario, size, rise, day) for size in sizes]
+def summed(series):
+    return [tuple(map(sum, zip(*poll, strict=True))) for poll in zip(*series, strict=True)]
 
 
-def summed(hosts):
-    return [tuple(map(sum, zip(*poll, strict=True))) for poll in zip(*(rows for rows, _rate in hosts), strict=True)]
+def total(rows):
+    return tuple(map(sum, zip(*rows, strict=True)))
+
+
+def running(rows):
+    return list(itertools.accumulate(rows, lambda one, other: (one[0] + other[0], one[1] + other[1])))
 
 
 # The tests. Each returns the poll at which it raises the alarm, or 0.
 
 
-def by_evidence(wave, controls, hosts, beside):
-    bursts = dispersion([rows[:BEFORE] for rows, _rate in hosts], [rows[:BEFORE] for rows, _rate in beside])
-    test = RateTest(total(wave[:BEFORE]), total(controls[:BEFORE]) if controls else None, bursts, ALPHA)
-    for poll in range(BEFORE, BEFORE + POLLS):
-        if test.add(*wave[poll], *(controls[poll] if controls else ())):
-            return poll - BEFORE + 1
-    return 0
+def by_evidence(hosts, controls):
+    """(poll of the alarm, whether the wave is promoted at the end)"""
+    if not controls:
+        return by_guard(hosts[0]), None
+    tracks = [[host.track() for host in group] for group in (hosts, controls)]
+    for polls in JUDGED_AT:
+        wave, beside = ([until(track, polls) for track in group] for group in tracks)
+        counted = Counted(
+            hosts=dict(enumerate(wave)),
+            controls=dict(enumerate(beside)),
+            observers={},
+            services={},
+            wave=together("the wave", wave, polls),
+            beside=together("controls", beside, polls),
+        )
+        tried = tests(counted, LIMITS)
+        alarms = [test.rates.state()["exceeded_at"] for test in tried if test.exceeded]
+        if alarms:
+            return min(alarms), False
+    return 0, all(test.no_worse for test in tried)
 
 
-def by_threshold(wave, controls, _hosts, _beside):
-    """More than 5 per 1,000, and more than three times the controls and the time before."""
-    before = total(wave[:BEFORE])
-    for poll in range(1, POLLS + 1):
-        seen = total(wave[BEFORE : BEFORE + poll])
-        references = [before] + ([total(controls[BEFORE : BEFORE + poll])] if controls else [])
-        if all(exceeds(*seen, *reference, MIN_EVENTS, FLOOR, 3) for reference in references):
+def until(track, polls):
+    soak = {group: pairs[:polls] for group, pairs in track.soak.items()}
+    return Track(track.name, track.before, soak, usual=track.usual, even=track.even)
+
+
+def by_guard(host):
+    test = RateTest(total(host.before), None, dispersion([host.before]), ALPHA)
+    for poll, pair in enumerate(host.soak, 1):
+        if test.add(*pair):
             return poll
     return 0
 
 
-def by_mann_whitney(wave, controls, _hosts, _beside):
+def by_threshold(before, wave, controls):
+    """More than 5 per 1,000, and more than three times the controls and the time before."""
+    before = total(before)
+    beside = running(controls) if controls else [before] * POLLS
+    for poll, (seen, others) in enumerate(zip(running(wave), beside, strict=True), 1):
+        if all(exceeds(*seen, *reference, MIN_EVENTS, FLOOR, 3) for reference in (before, others)):
+            return poll
+    return 0
+
+
+def by_mann_whitney(before, wave, controls):
     """Rates of the polls of the wave against those of the controls, looked at every six polls."""
-    rates = [events / max(opens, 1) for events, opens in wave[BEFORE:]]
-    others = [events / max(opens, 1) for events, opens in controls[BEFORE:] or wave[:BEFORE]]
+    rates = [events / max(opens, 1) for events, opens in wave]
+    others = [events / max(opens, 1) for events, opens in controls or before]
     for poll in range(6, POLLS + 1, 6):
         if mann_whitney_z(rates[:poll], others[:poll] if controls else others) > Z:
             return poll
     return 0
 
 
-def by_poisson(wave, controls, _hosts, _beside):
+def by_poisson(before, wave, controls):
     """The wave's share of all events against its share of all opens, looked at after each poll."""
-    for poll in range(1, POLLS + 1):
-        events, opens = total(wave[BEFORE : BEFORE + poll])
-        other_events, other_opens = total(controls[BEFORE : BEFORE + poll] if controls else wave[:BEFORE])
+    beside = running(controls) if controls else [total(before)] * POLLS
+    for poll, ((events, opens), (other_events, other_opens)) in enumerate(zip(running(wave), beside, strict=True), 1):
         number, share = events + other_events, opens / max(opens + other_opens, 1)
         spread = math.sqrt(number * share * (1 - share))
         if events >= MIN_EVENTS and spread and (events - number * share) / spread > Z:
@@ -197,83 +262,116 @@ def mann_whitney_z(sample, others):
     return (ranks - n * (n + 1) / 2 - n * m / 2) / math.sqrt(variance) if variance > 0 else 0.0
 
 
-def total(rows):
-    return tuple(map(sum, zip(*rows, strict=True)))
-
-
 # The runs
 
 
 def run(case):
-    """(polls of the alarms by test, whether the rise led over the floor)."""
+    """(polls of the alarms by test, whether the wave is promoted, whether the rise led over the floor)."""
     scenario, canaries, rise, _number = case
     rng = random.Random(repr(case))
     day = rng.random()
-    hosts = group(rng, scenario, canaries or 1, rise, day)
-    beside = group(rng, scenario, max(10, canaries), 1.0, day) if canaries else []
-    wave, controls = summed(hosts), summed(beside)
-    tests = (by_evidence, by_threshold, by_mann_whitney, by_poisson)
-    rate = sum(rate * sum(opens for _events, opens in rows) for rows, rate in hosts) / total(wave)[1]
-    return [test(wave, controls, hosts, beside) for test in tests], rate > 1.2 * FLOOR
+    hosts = [Host(rng, scenario, rise, day) for _host in range(canaries or 1)]
+    controls = [Host(rng, scenario, 1.0, day) for _host in range(CONTROLS if canaries else 0)]
+    alarm, promoted = by_evidence(hosts, controls)
+    before, wave = summed(host.before for host in hosts), summed(host.soak for host in hosts)
+    beside = summed(host.soak for host in controls) if controls else []
+    alarms = [alarm, *(test(before, wave, beside) for test in (by_threshold, by_mann_whitney, by_poisson))]
+    rate = sum(host.rate * total(host.soak)[1] for host in hosts) / total(wave)[1]
+    return alarms, promoted, rate > 1.2 * FLOOR
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few runs: a smoke test")
-    parser.add_argument("--runs", type=int, default=2000, help="of each case without a rise; the others have a tenth")
+    parser.add_argument(
+        "--runs", type=int, default=2000, help="of each case without a rise; a quarter at 1.5, a tenth above"
+    )
     arguments = parser.parse_args()
     runs, sizes = (40, (1, 5)) if arguments.quick else (arguments.runs, (1, 5, 50))
     start = time.perf_counter()
-    print(
-        f"alpha {ALPHA}, {POLLS} polls, {BEFORE} polls before, {OPENS} opens a host and poll, floor {FLOOR} per 1,000"
-    )
-    for name, what in SCENARIOS.items():
-        print(f"  {name}: {what}; {BASE.get(name, BASE_ELSEWHERE)} per 1,000")
-    print(
-        "\nShare of runs with an alarm, and the median poll of the alarm. Alarms at 1.0 are false; those at 1.5, which"
-    )
-    print("is tolerated, are false for the evidence only. Rises that do not lead over the floor are left out (-).\n")
-    print(f"{'':22}{'test':14}" + "".join(f"{f'x {rise:g}':>13}" for rise in RISES))
-    worst, false, nulls, missed = {}, 0, 0, []
+    introduce()
+    score = Score()
     with multiprocessing.Pool() as pool:
         for scenario in SCENARIOS:
             for canaries in (*sizes, *([ALONE] if scenario in WITHOUT_CONTROLS else [])):
-                who = f"{scenario}, {canaries or 'alone'}"
                 results = {}
                 for rise in RISES:
-                    count = runs if rise <= 1.5 else max(20, runs // 10)
+                    count = max(20, runs // {1.0: 1, 1.5: 4}.get(rise, 10))
                     cases = [(scenario, canaries, rise, number) for number in range(count)]
                     results[rise] = pool.map(run, cases, chunksize=max(1, count // 40))
-                for index, test in enumerate(TESTS):
-                    cells = []
-                    for rise in RISES:
-                        relevant = [polls[index] for polls, above in results[rise] if above or rise <= 1.5]
-                        hits = sorted(poll for poll in relevant if poll)
-                        share = len(hits) / len(relevant) if relevant else None
-                        middle = f" @{hits[len(hits) // 2]:<3}" if hits and rise > 1.5 else " " * 5
-                        cells.append(f"{share:8.4f}{middle}" if relevant else f"{'-':>8}     ")
-                        if index == 0 and rise <= 1.5:
-                            worst[rise] = max(worst.get(rise, (0, "")), (share, who))
-                            false, nulls = false + len(hits), nulls + len(relevant)
-                        elif index == 0 and relevant and rise <= 10:
-                            late = rise == 10 and (not hits or hits[len(hits) // 2] > 6)
-                            if share < {3.0: 0.6, 10.0: 0.99}[rise] or late:
-                                missed.append(f"{who}, x {rise:g}:{cells[-1].rstrip()}")
-                    print(f"{who if index == 0 else '':22}{test:14}{''.join(cells)}", flush=True)
-    print(f"\nFalse alarms of the evidence at worst: {said(worst[1.0])} without a rise, {said(worst[1.5])} at 1.5.")
-    print(
-        "Missed targets (threefold found in 0.6; tenfold in 0.99, by poll 6 in half of the runs):",
-        *(missed or ["none"]),
-        sep="\n  ",
-    )
+                score.tell(f"{scenario}, {canaries or 'alone'}", results)
+    score.sum_up()
     print(f"{time.perf_counter() - start:.0f} s on {os.cpu_count()} cores")
-    allowed = ALPHA * nulls + 3 * math.sqrt(ALPHA * nulls)
-    return int(false > allowed or (not arguments.quick and max(worst.values())[0] > ALPHA))
+    return int(score.false_alarms_are_too_many(each=not arguments.quick))
 
 
-def said(worst):
-    share, who = worst
-    return f"{share:.4f} ({who})"
+def introduce():
+    print(
+        f"alpha {ALPHA} for all counter groups, {POLLS} polls, {BEFORE} polls before, {OPENS} opens a host and poll, "
+        f"{CONTROLS} controls,\nfloor {FLOOR:g} per 1,000. Events per 1,000 opens before the change:"
+    )
+    for name, what in SCENARIOS.items():
+        print(f"  {name}: {BASE.get(name, BASE_ELSEWHERE):g}; {what}")
+    print(
+        "\nShare of runs with an alarm, and the median poll of the alarm. Alarms at 1.0 are false; those at 1.5, which"
+        "\nis tolerated, are false for the evidence only. Rises that do not lead over the floor are left out (-)."
+        "\nPromoted: the share that the gate promotes at the end of the soak.\n"
+    )
+    print(f"{'':22}{'test':14}" + "".join(f"{f'x {rise:g}':>13}" for rise in RISES))
+
+
+class Score:
+    """Prints what came of the runs, and adds up how well the gate did."""
+
+    def __init__(self):
+        self.worst = {}
+        self.false = self.nulls = 0
+        self.missed = []
+
+    def tell(self, who, results):
+        for index, name in enumerate(NAMES):
+            cells = []
+            for rise, done in results.items():
+                polls = [alarms[index] for alarms, _promoted, above in done if above or rise <= 1.5]
+                cells.append(_cell(polls, rise > 1.5))
+                if index == 0 and polls:
+                    self._add(who, rise, polls, cells[-1])
+            print(f"{'' if index else who:22}{name:14}{''.join(cells)}", flush=True)
+        if results[1.0][0][1] is not None:
+            shares = (sum(promoted for _alarms, promoted, _above in done) / len(done) for done in results.values())
+            print(f"{'':22}{'promoted':14}" + "".join(f"{share:8.4f}     " for share in shares), flush=True)
+
+    def _add(self, who, rise, polls, cell):
+        hits = sorted(poll for poll in polls if poll)
+        share = len(hits) / len(polls)
+        if rise <= 1.5:
+            self.worst[rise] = max(self.worst.get(rise, (0, "")), (share, who))
+            self.false, self.nulls = self.false + len(hits), self.nulls + len(polls)
+        elif rise <= 10:
+            late = rise == 10 and (not hits or hits[len(hits) // 2] > 6)
+            if late or share < {3.0: 0.6, 10.0: 0.99}[rise]:
+                self.missed.append(f"{who}, x {rise:g}:{cell.rstrip()}")
+
+    def sum_up(self):
+        shares = {rise: f"{share:.4f} ({who})" for rise, (share, who) in self.worst.items()}
+        print(f"\nFalse alarms of the evidence at worst: {shares[1.0]} without a rise, {shares[1.5]} at 1.5.")
+        print(
+            "Missed targets (threefold found in 0.6; tenfold in 0.99, by poll 6 in half of the runs):",
+            *(self.missed or ["none"]),
+            sep="\n  ",
+        )
+
+    def false_alarms_are_too_many(self, each):
+        allowed = ALPHA * self.nulls + 3 * math.sqrt(ALPHA * self.nulls)
+        return self.false > allowed or (each and max(self.worst.values())[0] > ALPHA)
+
+
+def _cell(polls, timed):
+    if not polls:
+        return f"{'-':>8}     "
+    hits = sorted(poll for poll in polls if poll)
+    middle = f" @{hits[len(hits) // 2]:<3}" if hits and timed else " " * 5
+    return f"{len(hits) / len(polls):8.4f}{middle}"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def exceeds(events, exposure, reference_events, reference_exposure, min_events, 
 
 # What is believed before anything was seen, as events of a gamma prior.
 _OWN = 0.5  # a group's rate: half an event at the rate of all groups together
+_USUAL = 2.0  # the same where it is known from long ago: two events, give or take 70 percent
 _COMMON = 4.0  # how everybody's rate changes with time: not at all, give or take a half
 # Two hosts alike today are not so tomorrow: the log of their ratio wanders so far without a cause.
 _DRIFT = 0.05
@@ -175,14 +176,24 @@ class RateTest:
         )
 
     def no_worse(self, beta=0.05, ratio=None, per_1000=None):
-        """Whether it is shown, not only not disproved, that the rise is tolerable: by its rate, or by its ratio.
+        """Whether it is shown, not only not disproved, that the rise is tolerable: by its ratio, or by its rate.
+
+        By its rate: what was seen is tolerable, and a rate above `per_1000` is ruled out.
 
         False is not the opposite of no evidence against the change: it says that too little was seen. Where nothing
         happened, opens_needed() are needed.
         """
         state = self._state
         ratio = 2 * state["ratio"] if ratio is None else ratio
-        return not self.exceeded and (self.opens_needed(beta, per_1000) == 0 or self.ratio_upper(beta) <= ratio)
+        low = self.tolerable and self.opens_needed(beta, per_1000) == 0
+        return not self.exceeded and (low or self.ratio_upper(beta) <= ratio)
+
+    @property
+    def tolerable(self):
+        """Whether the rate that was seen is, whatever else it may be: below the floor, or about what was expected."""
+        events, exposure = self._state["group"]
+        below_floor = per_thousand(events, exposure) <= self._state["floor_per_1000"]
+        return below_floor or events <= self._state["ratio"] * self.expected()[0]
 
     def opens_needed(self, beta=0.05, per_1000=None):
         """So many more opens without any event show that the rate is tolerable."""
@@ -234,10 +245,11 @@ class RateTest:
         return explanations
 
     def _before(self, group="before"):
-        """(rate, shape) of a group before the change. What it usually is counts as half an event."""
+        """(rate, shape) of a group before the change."""
         events, opens_ = (number / self.dispersion for number in self._state[group] or (0, 0))
-        shape = events + _OWN
-        return shape / (opens_ + _OWN / self._usual_rate(group)), shape
+        believed = _OWN if self._state["usual" if group == "before" else "controls_usual"] is None else _USUAL
+        shape = events + believed
+        return shape / (opens_ + believed / self._usual_rate(group)), shape
 
     def _usual_rate(self, group):
         state = self._state

@@ -94,8 +94,8 @@ def count(observations: Mapping[str, Any]) -> Counted:
     counted = Counted(
         **tracks,
         services=services,
-        wave=_sum("the wave", wave.values(), len(looks)),
-        beside=_sum(beside, controls.values(), len(looks)),
+        wave=together("the wave", wave.values(), len(looks)),
+        beside=together(beside, controls.values(), len(looks)),
     )
     for group in CONNECTS:
         # Connects have no counter since boot, and fail nearly nowhere: they usually go as they went everywhere.
@@ -216,7 +216,7 @@ def _connects(group: str, poll: Sequence[int]) -> Pair:
     return (failed if group == "connects" else failed + slow), attempts
 
 
-def _sum(name: str, tracks: Iterable[Track], looks: int) -> Track:
+def together(name: str, tracks: Iterable[Track], looks: int) -> Track:
     """Many hosts as one; those of which nothing is known in the soak are left out of the time before too."""
     total = Track(name)
     tracks = list(tracks)

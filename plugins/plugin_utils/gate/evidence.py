@@ -9,9 +9,9 @@ alpha is shared equally by the groups, within a group by these kinds, and within
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
@@ -40,9 +40,13 @@ class Test:
     track: Track
     # None: judged alone, against its own time before.
     beside: Track | None
-    dispersion: float
+    bursts: Callable[[str], float]
     alpha: float
     limits: Limits
+
+    @property
+    def dispersion(self) -> float:
+        return self.bursts(self.group.name)
 
     @cached_property
     def seen(self) -> Pair:
@@ -154,10 +158,11 @@ def odds(log_evidence: float) -> float:
 
 def tests(counted: Counted, limits: Limits) -> list[Test]:
     found = []
+    # Worked out where it matters only: most counters stand still.
+    bursts = cache(counted.dispersion)
     watched = [(group, _parties(counted, group)) for group in groups(limits)]
     watched = [(group, parties) for group, parties in watched if parties]
     for group, parties in watched:
-        bursts = counted.dispersion(group.name)
         of_kind = shared_alpha(shared_alpha(limits.alpha, len(watched)), len(parties))
         for kind, subjects in parties.items():
             beside = counted.beside if kind in (WAVE, HOST) and any(counted.beside.soak[group.name]) else None
