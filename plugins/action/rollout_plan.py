@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,11 +25,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
-                "rollout_id": {"type": "str", "required": True},
-                "facts": {"type": "dict", "required": True},
-                "reviews": {"type": "dict", "required": True},
+                "rollout_id": {"type": "str", "default": ""},
+                "facts": {"type": "dict"},
+                "reviews": {"type": "dict"},
                 "contents": {"type": "dict", "default": {}},
-                "waves": {"type": "list", "elements": "raw", "required": True},
+                "waves": {"type": "list", "elements": "raw"},
                 "canaries": {"type": "list", "elements": "str", "default": []},
                 "strata": {"type": "list", "elements": "str", "default": []},
                 "failure_domain": {"type": "str", "default": ""},
@@ -39,24 +40,30 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "directory": {"type": "str"},
                 "wave": {"type": "str", "default": ""},
                 "plan": {"type": "raw", "default": ""},
-            }
+            },
+            required_together=[("facts", "reviews", "waves")],
+            required_by={"facts": ["rollout_id"]},
         )
+        try:
+            if arguments["facts"] is None:
+                _check_strategy(self._task)
+                return {"changed": False, "rollout_id": _name(arguments)}
+            return self._planned(arguments, (task_vars or {}).get("hostvars", {}))
+        except (OSError, ValueError) as problem:
+            raise AnsibleActionFail(f"No host was touched.\n{problem}.") from None
+
+    def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         facts, reviews = arguments["facts"], arguments["reviews"]
-        refusals = _out_of_step(self._task) + account.refusals(facts, reviews)
-        refusals += waves.differences(arguments["shared"])
+        refusals = account.refusals(facts, reviews) + waves.differences(arguments["shared"])
         if refusals:
             return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
         hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
-        variables = (task_vars or {}).get("hostvars", {})
-        try:
-            for host, content in arguments["contents"].items():
-                _check_content(host, content, reviews[host]["plan"])
-            fleet = _fleet(hosts, arguments, variables)
-            planned = _plan(fleet, arguments, variables)
-            if planned.file and not self._task.check_mode:
-                handover.write(planned.handover, planned.file)
-        except (OSError, ValueError) as problem:
-            raise AnsibleActionFail(f"No host was touched.\n{problem}.") from None
+        for host, content in arguments["contents"].items():
+            _check_content(host, content, reviews[host]["plan"])
+        fleet = _fleet(hosts, arguments, variables)
+        planned = _plan(fleet, arguments, variables)
+        if planned.file and not self._task.check_mode:
+            handover.write(planned.handover, planned.file)
 
         plan = {
             **planned.plan,
@@ -91,12 +98,20 @@ class _Planned(NamedTuple):
     file: Path | None = None
 
 
-def _out_of_step(task: Any) -> list[str]:
-    """Why hosts would not go through the rollout together."""
+def _check_strategy(task: Any) -> None:
     strategy = str(task.get_play().strategy)
-    if strategy.endswith(("linear", "debug")):
-        return []
-    return [f"The play has strategy {strategy}, with which no host waits for another's verdict: use linear"]
+    if not strategy.endswith(("linear", "debug")):
+        raise ValueError(
+            f"The play has strategy {strategy}, with which no host waits for another's verdict: use linear"
+        )
+
+
+def _name(arguments: dict[str, Any]) -> str:
+    if arguments["rollout_id"]:
+        return str(arguments["rollout_id"])
+    if arguments["wave"] and arguments["plan"]:
+        return handover.read(arguments["plan"], "tune_plan").rollout_id
+    return time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + uuid.uuid4().hex[:4]
 
 
 def _fleet(hosts: dict[str, Any], arguments: dict[str, Any], variables: Any) -> waves.Fleet:
@@ -143,7 +158,7 @@ def _plan(fleet: waves.Fleet, arguments: dict[str, Any], variables: Any) -> _Pla
     if begun:
         # A trial is known by the name of its rollout: rolling back a second one would undo what the first confirmed.
         raise ValueError(
-            f"Rollout {rollout_id} has been run already ({record_file}): leave tune_rollout_id empty, or give a new name"
+            f"Rollout {rollout_id} has been run already ({record_file}): leave tune_rollout_id empty, or give a new one"
         )
     named = arguments["canaries"]
     unknown = [host for host in named if host not in variables]

@@ -27,15 +27,17 @@ options:
   rollout_id:
     description: Names the rollout.
     type: str
-    required: true
+    default: ""
   facts:
-    description: Results of M(nettune.kernel.net_facts) by host, in the order of the rollout.
+    description:
+      - Results of M(nettune.kernel.net_facts) by host, in the order of the inventory. Needs O(rollout_id), O(reviews) and
+        O(waves).
+      - Without it the module only names the rollout, and fails where the strategy of the play lets no host wait for
+        another.
     type: dict
-    required: true
   reviews:
     description: Results of M(nettune.kernel.sysctl_validate) by host.
     type: dict
-    required: true
   contents:
     description: The files that were rendered, by host. Each must say the same as the plan of its host.
     type: dict
@@ -46,7 +48,6 @@ options:
         left.
     type: list
     elements: raw
-    required: true
   canaries:
     description:
       - Names of hosts that are the first wave, in place of the first of O(waves), with one host of every stratum that
@@ -114,6 +115,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+rollout_id:
+  description: O(rollout_id), or that of O(plan), or one of the time and four random characters.
+  returned: without O(facts)
+  type: str
 plan:
   description: The waves.
   returned: success
