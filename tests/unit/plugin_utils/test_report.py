@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import simulated_rollout
 from ansible_collections.nettune.kernel.plugins.plugin_utils import gate, report
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report import plots
 
@@ -27,25 +30,8 @@ PLAN: dict[str, Any] = {
 STARTED = {"a": {"changed": True, "values": {"net.ipv4.tcp_fin_timeout": {"before": "60", "after": "30"}}}}
 
 
-def sample(opens: int, rejects: int) -> dict[str, Any]:
-    return {"time": 0.0, "boot_id": "b", "counters": {"Tcp.PassiveOpens": opens, "TcpExt.PAWSEstab": rejects}}
-
-
 def judged() -> dict[str, Any]:
-    started = {"a": {"changed": True, "baseline": [sample(0, 0)]}}
-    observations = gate.begin(1, started, {"b": {"sample": sample(0, 0)}}, {}, 0.0)
-    for number in (1, 2):
-        looked = {"a": {"pending": {"id": "t"}, "sample": sample(100 * number, 50 * (number - 1))}}
-        probes = {"a": {"attempts": 10, "ok": 9, "slow": 0, "failed": 1}}
-        observations = gate.add_look(observations, looked, {"b": {"sample": sample(100, 0)}}, probes, 10.0 * number)
-    verdict = gate.judge(observations, gate.Limits())
-    return {
-        "verdict": verdict.verdict,
-        "reason": verdict.reason,
-        "figures": verdict.figures(),
-        "invalid": {},
-        "observations": observations,
-    }
+    return simulated_rollout.judged(simulated_rollout.soak(1, ["a"], ["b"], looks=6))
 
 
 def record() -> report.Record:
@@ -139,6 +125,66 @@ def test_files_grow_wave_by_wave(tmp_path: Path) -> None:
     # A stored rollout is judged to the same verdict.
     first = stored["waves"][0]
     assert gate.judge(first["observations"], gate.Limits()).reason == first["reason"]
+
+
+def test_the_state_says_how_far_it_is() -> None:
+    begun = report.begin(PLAN)
+    assert (begun["state"], begun["deadline"]) == ("planned", None)
+    on_trial = {"a": {"changed": True, "trial": {"deadline_epoch": 1795251900.9}}}
+    running = report.with_wave(begun, report.wave_record(1, on_trial, judged(), {}, None, running=True))
+    assert (running["state"], running["deadline"]) == ("running", "2026-11-21T09:05:00Z")
+    assert running["waves"][0]["hosts"]["a"]["outcome"] == "on_trial"
+    between = report.with_wave(running, report.wave_record(1, on_trial, judged(), {}, None))
+    assert (between["state"], between["deadline"], len(between["waves"])) == ("between_waves", None, 1)
+    done = report.with_wave(between, report.wave_record(2, {"b": {"changed": True}}, judged(), {}, None))
+    assert (done["state"], done["halted"]) == ("done", None)
+    halted = report.with_wave(between, report.wave_record(2, {"b": {}}, {"reason": "rejects"}, {}, {"b": {}}))
+    assert (halted["state"], halted["halted"]) == ("halted", "wave 2: rejects")
+
+
+def test_hosts_of_a_wave_that_runs() -> None:
+    started = {
+        "a": {"changed": True},
+        "b": {"changed": False},
+        "c": {"unreachable": True, "msg": "gone"},
+        "d": {"failed": True, "msg": "EINVAL"},
+        "e": {},
+        "f": {"changed": True},
+    }
+    wave = report.wave_record(1, started, {}, {"f": {"changed": True}}, None, running=True)
+    assert {host: item["outcome"] for host, item in wave["hosts"].items()} == {
+        "a": "on_trial",
+        "b": "settled",
+        "c": "lost",
+        "d": "untouched",
+        "e": "waiting",
+        "f": "confirmed",
+    }
+
+
+def test_a_running_wave_is_written_as_often_as_its_size_allows(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    assert report.is_due(path)
+    path.write_bytes(b" " * 5_000_000)
+    assert not report.is_due(path)
+    os.utime(path, (time.time() - 6, time.time() - 6))
+    assert report.is_due(path)
+
+
+def test_the_json_is_the_same_for_the_same_record(tmp_path: Path) -> None:
+    texts = set()
+    grown = record()
+    for keys in (list(grown), list(grown)[::-1]):
+        report.write({key: grown[key] for key in keys}, *report.paths(str(tmp_path), "r-1"))
+        texts.add((tmp_path / "r-1.json").read_text())
+    assert len(texts) == 1
+
+
+def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r-1.json"
+    path.write_text(json.dumps({**record(), "schema": 99}))
+    with pytest.raises(ValueError, match="has schema 99, and this version reads 1"):
+        report.load(path)
 
 
 def test_a_rollout_id_stays_in_the_folder(tmp_path: Path) -> None:
