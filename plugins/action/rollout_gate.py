@@ -144,6 +144,7 @@ def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
         "reason": verdict.reason,
         "evidence": verdict.evidence,
         "msg": f"Wave {observations['wave']}: {verdict.verdict}: {verdict.reason}.",
+        "limits": arguments["limits"],
         "figures": verdict.figures(),
         "excluded": verdict.excluded,
         "invalid": verdict.excluded,

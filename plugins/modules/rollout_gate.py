@@ -134,6 +134,10 @@ msg:
   description: Verdict and reason in a sentence; with O(wave), what changed on which hosts, in lines.
   returned: except with O(confirmed)
   type: raw
+limits:
+  description: What was judged by, defaults included.
+  returned: when judged
+  type: dict
 figures:
   description: Counts of the wave, of the controls, and of the wave's time before.
   returned: when observations are judged
