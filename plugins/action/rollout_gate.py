@@ -147,7 +147,6 @@ def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
         "limits": arguments["limits"],
         "figures": verdict.figures(),
         "excluded": verdict.excluded,
-        "invalid": verdict.excluded,
         "progress": gate.progress(observations, verdict),
         "observations": observations,
     }

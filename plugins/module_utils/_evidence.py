@@ -211,7 +211,13 @@ class RateTest:
     def ratio_upper(self, beta=0.05):
         """The rise over what is expected that is exceeded with probability beta only."""
         events = self._state["group"][0] / self.dispersion
-        return min(rise_upper(events, mean, shape, beta) for mean, shape in self._explanations())
+        if self._state["matched"][0]:
+            explanations = self._explanations()
+        else:
+            # Alone, nothing could ever be shown if the common rate might be any.
+            rate, shape = self._before()
+            explanations = [(self._exposure() * rate, 1.0 / (1.0 / shape + _DRIFT**2))]
+        return min(rise_upper(events, mean, shape, beta) for mean, shape in explanations)
 
     @property
     def dispersion(self):
@@ -273,11 +279,13 @@ class RateTest:
 
     def _as_beside(self, rate, shape):
         """What happens to the controls happens here, as many times as often as before."""
+        # Rates that nobody minds are alike: of two that are nearly zero the ratio says nothing.
+        floor = max(self._state["floor_per_1000"] / 1000.0, 1e-9)
         before, before_shape = self._before("controls_before")
         seen, opens_ = self._matched()
-        now = (seen + _OWN) / (opens_ + _OWN / self._usual_rate("controls_before"))
+        now = (seen + _OWN) / (opens_ + _OWN / floor)
         return (
-            self._exposure() * now * rate / before,
+            self._exposure() * now * max(rate, floor) / max(before, floor),
             1.0 / (1.0 / shape + 1.0 / before_shape + 1.0 / (seen + _OWN) + _DRIFT**2),
         )
 

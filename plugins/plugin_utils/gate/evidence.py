@@ -111,7 +111,7 @@ class Test:
     @cached_property
     def needed(self) -> int | None:
         """Opens still needed for that, if none of them brings an event."""
-        if self.no_worse or not self.required or self.share > _GATHERING:
+        if self.no_worse or not self.required or self.share > _GATHERING or not self.rates.tolerable:
             return None
         return int(self.rates.opens_needed(self.limits.beta, self.group.promote_per_1000))
 
