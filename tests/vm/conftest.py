@@ -5,7 +5,7 @@
 
 A test that asks for `machine` runs once for each kernel of KERNELS, or once for the kernel that KERNEL_IMAGE (and
 MODULES) names. `@pytest.mark.kernels("6.1")` keeps it to the named ones of KERNELS; a kernel that was brought is always
-meant. A kernel that cannot be had here is a skipped test that says so. All tests share the machine of their kernel: they
+meant. A kernel that cannot be had here is a skipped test that says so. All tests share the machine of their kernel and
 leave it as they found it, or reboot it.
 
     machine.run("ip link | grep eth0")      a shell line; a list of words reaches the program as it is.
@@ -103,7 +103,7 @@ class Machine:
         for name in ("lab", "playbooks", "plugins", "tools"):
             self.put(ROOT / name, f"{CHECKOUT}/{name}", sync=False)
         source = pathlib.Path(ansible.__file__).parent
-        for name in ("__init__.py", "release.py", "module_utils"):
+        for name in ("__init__.py", "_vendor", "release.py", "module_utils"):
             self.put(source / name, f"/opt/controller/ansible/{name}", sync=name == "module_utils")
 
     def command(self, command: str | Sequence[str]) -> list[str]:
