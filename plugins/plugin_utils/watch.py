@@ -79,7 +79,8 @@ def without_silent(
     alive = {
         source: [probe for probe in opened if (source, name_of(probe)) not in dead] for source, opened in plan.items()
     }
-    return {source: opened for source, opened in alive.items() if opened}, sorted({name for _source, name in dead})
+    silent = sorted(f"{name} (from {source})" for source, name in dead)
+    return {source: opened for source, opened in alive.items() if opened}, silent
 
 
 def _opened(spec: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -82,4 +82,4 @@ def test_what_was_dead_before_is_left_out_where_it_was() -> None:
     ]
     alive, silent = watch.without_silent(plan, tallies)
     assert set(alive) == {"controller"}
-    assert silent == ["tcp 192.0.2.100:80"]
+    assert silent == ["tcp 192.0.2.100:80 (from proxy1)"]
