@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _FOLDER = Path(__file__).parent
+_MOST_GUARDS = 4
 _TITLES = {
     PLANNED: "Planned",
     RUNNING: "Running",
@@ -117,11 +119,14 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
     looked = observations and observations["looks"]
     return {
         **wave,
-        "plots": plots.plots(gate.series(observations)) if looked else [],
+        # Where something happened first.
+        "plots": sorted(
+            [*(plots.plots(gate.series(observations)) if looked else []), *_guards(wave)], key=lambda plot: -plot.height
+        ),
         "tests": [_test(test) for test in _worth_showing(figures.get("tests", []))],
         "untold": max(0, len(figures.get("tests", [])) - len(_worth_showing(figures.get("tests", [])))),
         "excluded": figures.get("excluded", {}),
-        "watched": observations["looks"][-1]["elapsed"] if looked else 0,
+        "watched": round(observations["looks"][-1]["elapsed"]) if looked else 0,
         "beside": {kind: list(observations.get(kind) or {}) for kind in ("controls", "observers")} if looked else {},
         "changes": _shared(
             {
@@ -131,6 +136,12 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "undone": _shared({name: {"lines": host["undone"]} for name, host in wave["hosts"].items()}),
     }
+
+
+def _guards(wave: Mapping[str, Any]) -> list[plots.Plot]:
+    """Of hosts that were rolled back, as their guards saw it each second."""
+    seen = (plots.guard_plot(name, host["guard_samples"]) for name, host in wave["hosts"].items())
+    return list(islice((plot for plot in seen if plot), _MOST_GUARDS))
 
 
 def _worth_showing(tests: list[Any]) -> list[Any]:

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ansible_collections.nettune.kernel.plugins.module_utils._counters import OPENS, TIMESTAMP_REJECTS
+
 Point = Mapping[str, Any]
 Series = Mapping[str, Sequence[Point]]
 
 # The plane of a plot, and the room around it for ticks and labels, in units of its view box.
 WIDTH = 392
 HEIGHT = 150
+# Of a plot in which nothing happened.
+LOW = 24
 LEFT = 40
 RIGHT = 8
 ABOVE = 22
@@ -78,6 +82,7 @@ class Span:
 class Plot:
     title: str
     unit: str
+    height: int
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     # Where the change is; None where nothing is drawn of the time before.
@@ -99,25 +104,53 @@ def plots(series: Mapping[str, Series]) -> list[Plot]:
     return [_plot(group_of(name), series[name]) for name in [*known, *others] if any(series[name].values())]
 
 
+def guard_plot(host: str, samples: Sequence[Mapping[str, Any]]) -> Plot | None:
+    """The timestamp rejects of a host as its guard saw them each second; None where it saw none."""
+    changed = next((at for at, sample in enumerate(samples) if sample["phase"] != "armed"), 0)
+    if not samples or changed == 0:
+        return None
+    # The last look before the first write is the moment of the change, to the second.
+    moment = samples[changed - 1]["time"]
+    points = [
+        {
+            "from": round(left["time"] - moment, 1),
+            "to": round(right["time"] - moment, 1),
+            "events": _risen(left, right, TIMESTAMP_REJECTS),
+            "opens": _risen(left, right, OPENS),
+        }
+        for left, right in pairwise(samples)
+    ]
+    if not any(point["events"] for point in points):
+        return None
+    return _plot(Group(f"Rejects on {host}, by its guard", "opens"), {host: points})
+
+
+def _risen(left: Mapping[str, Any], right: Mapping[str, Any], names: Iterable[str]) -> int:
+    counters = [(left["counters"].get(name, 0), right["counters"].get(name, 0)) for name in names]
+    return sum(max(0, after - before) for before, after in counters)
+
+
 def _plot(group: Group, series: Series) -> Plot:
     drawn = {name: _coarser(series[name]) for name in _shown(series)}
     points = [point for name in drawn for point in drawn[name]]
     begin = min(0.0, *(float(point["from"]) for point in points))
     end = max(1.0, *(float(point["to"]) for point in points))
-    rates = [rate for rate in map(rate_of, points) if rate is not None]
-    y_step, top = _scale(max([1.0, *rates]))
+    most = max((rate for rate in map(rate_of, points) if rate is not None), default=0.0)
+    y_step, top = _scale(max(1.0, most)) if most > 0 else (1.0, 1.0)
+    height = HEIGHT if most > 0 else LOW
 
     def x(seconds: float) -> float:
         return round(WIDTH * (seconds - begin) / (end - begin), 1)
 
     def y(rate: float) -> float:
-        return round(HEIGHT * (1 - rate / top), 1)
+        return round(height * (1 - rate / top), 1)
 
     return Plot(
         title=group.title,
-        unit=f"per 1,000 {group.exposure}",
+        unit=f"per 1,000 {group.exposure}" if most > 0 else "none at all",
+        height=height,
         x_ticks=[Tick(x(at), _duration(at), _anchor(x(at))) for at in _time_ticks(begin, end)],
-        y_ticks=[Tick(y(at), _number(at)) for at in _steps(0.0, top, y_step)],
+        y_ticks=[Tick(y(at), _number(at)) for at in _steps(0.0, top if most > 0 else 0.0, y_step)],
         change=x(0.0),
         lines=[Line(name, style, _path(drawn[name], x, y)) for name, style in _styles(drawn).items()],
         spans=_spans(drawn, group, x),
@@ -136,12 +169,12 @@ def _shown(series: Series) -> list[str]:
 
 
 def _styles(names: Iterable[str]) -> dict[str, str]:
-    others = 0
-    styles = {}
-    for name in names:
-        others += name not in ("wave", "controls")
-        styles[name] = name if name in ("wave", "controls") else f"other{others}"
-    return styles
+    """Classes of the style sheet: the wave, or whoever is alone, is the line that people look at first."""
+    listed = list(names)
+    if len(listed) == 1:
+        return {listed[0]: "wave"}
+    others = [name for name in listed if name not in ("wave", "controls")]
+    return {name: f"other{others.index(name) + 1}" if name in others else name for name in listed}
 
 
 def rate_of(point: Point) -> float | None:

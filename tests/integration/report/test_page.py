@@ -94,8 +94,9 @@ def test_what_it_shows(show: Callable[..., Page], bad: report.Record) -> None:
     assert "too many timestamp rejects" in page.inner_text("header")
     # The last wave is open, and has a plot of each counter group.
     plots = page.locator("figure:visible")
-    titles = [text.split(" per ")[0] for text in plots.locator("figcaption").all_inner_texts()]
-    assert titles == ["Timestamp rejects", "Queue drops", "Resets and failed opens", "Failed connects", *titles[4:]]
+    titles = plots.locator("figcaption strong").all_inner_texts()
+    assert titles[0] == "Timestamp rejects"
+    assert {"Queue drops", "Resets and failed opens", "Failed connects"} <= set(titles)
     for plot in plots.all():
         for style in ("wave", "controls"):
             line = plot.locator(f"svg[role=img] path.{style}").bounding_box()

@@ -101,6 +101,31 @@ def test_axes_have_round_steps(most: float, step: float, top: float) -> None:
     assert plots._scale(most) == pytest.approx((step, top))
 
 
+def test_a_plot_in_which_nothing_happened_is_low() -> None:
+    (plot,) = plots.plots({"queue_drops": {"wave": series((-5, 0, 0, 10), (0, 5, 0, 10))}})
+    assert (plot.unit, plot.height, [tick.label for tick in plot.y_ticks]) == ("none at all", plots.LOW, ["0"])
+
+
+def test_what_a_guard_saw_is_drawn() -> None:
+    rejects = [0, 0, 0, 0, 2, 5]
+    samples = [
+        {
+            "time": 100.0 + at,
+            "phase": "armed" if at < 3 else "on_trial",
+            "counters": {"Tcp.PassiveOpens": 10 * at, "TcpExt.PAWSEstab": rejects[at]},
+        }
+        for at in range(6)
+    ]
+    plot = plots.guard_plot("web1", samples)
+    assert plot is not None
+    assert plot.title == "Rejects on web1, by its guard"
+    # The third of six samples is the last before the first write.
+    assert plot.change == plots.WIDTH * 2 / 5
+    assert plot.spans[-1].says == "2 s to 3 s\nweb1: 3 in 10 opens, 300.0 per 1,000"
+    assert plots.guard_plot("web1", samples[:4]) is None
+    assert plots.guard_plot("web1", samples[3:]) is None
+
+
 def test_besides_wave_and_controls_the_highest_are_drawn() -> None:
     others = {f"observer o{number}": series((0, 1, number, 1000)) for number in range(9)}
     (plot,) = plots.plots({"resets": {**others, "wave": series((0, 1, 1, 1))}})
