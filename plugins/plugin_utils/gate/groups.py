@@ -46,6 +46,15 @@ class Limits:
     min_slow_connects: int = 3
     max_slow_connects_percent: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name in ("alpha", "beta") and not 0 < value < 1:
+                raise ValueError(f"{name} is a probability between 0 and 1, and {value} is none")
+            if ("ratio" in name or name.startswith("promote")) and value <= 0:
+                raise ValueError(f"{name} must be above 0, and is {value}")
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, and is {value}")
+
 
 @dataclass(frozen=True)
 class Group:
