@@ -49,7 +49,7 @@ def _write(arguments: dict[str, Any], json_path: Any, html_path: Any) -> list[st
     looked = len((arguments["gate"].get("observations") or {}).get("looks", []))
     if arguments["running"] and looked and not report.is_due(json_path):
         return []
-    record = report.load(json_path) or report.begin(arguments["plan"])
+    record = report.planned(report.load(json_path), arguments["plan"])
     if arguments["wave"] is None:
         report.write(record, json_path, html_path)
         return [f"Report: {html_path}"]

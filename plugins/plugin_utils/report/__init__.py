@@ -12,8 +12,21 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record impor
     begin,
     lines,
     paths,
+    planned,
     wave_record,
     with_wave,
 )
 
-__all__ = ["Record", "begin", "html", "is_due", "lines", "load", "paths", "wave_record", "with_wave", "write"]
+__all__ = [
+    "Record",
+    "begin",
+    "html",
+    "is_due",
+    "lines",
+    "load",
+    "paths",
+    "planned",
+    "wave_record",
+    "with_wave",
+    "write",
+]

@@ -43,6 +43,13 @@ def begin(plan: Mapping[str, Any]) -> Record:
     }
 
 
+def planned(record: Record | None, plan: Mapping[str, Any]) -> Record:
+    """The record with the waves of this plan, begun where nothing was run yet."""
+    if record is None or not record["waves"]:
+        return {**begin(plan), "begun": record["begun"] if record else _clock()}
+    return {**record, "planned": plan["waves"], "strata": {**record["strata"], **plan["strata"]}}
+
+
 def with_wave(record: Record, wave: Mapping[str, Any]) -> Record:
     """The record with the account of one wave, in place of an earlier one of the same number."""
     others = [item for item in record["waves"] if item["number"] != wave["number"]]
@@ -196,9 +203,9 @@ def paths(directory: str, rollout_id: str) -> tuple[Path, Path]:
 def hosts(record: Record) -> Iterable[tuple[str, int, Mapping[str, Any]]]:
     """All hosts of the plan, in its order: name, wave, and what became of it ({} before its wave)."""
     known = {(wave["number"], host): item for wave in record["waves"] for host, item in wave["hosts"].items()}
-    for planned in record["planned"]:
-        for host in planned["hosts"]:
-            yield host, planned["number"], known.get((planned["number"], host), {})
+    for wave in record["planned"]:
+        for host in wave["hosts"]:
+            yield host, wave["number"], known.get((wave["number"], host), {})
 
 
 def _clock(epoch: float | None = None) -> str:

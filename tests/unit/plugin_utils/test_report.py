@@ -167,6 +167,14 @@ def test_the_state_says_how_far_it_is() -> None:
     assert (halted["state"], halted["halted"]) == ("halted", "wave 2: rejects")
 
 
+def test_a_plan_that_was_not_run_is_made_anew() -> None:
+    first = {**report.begin(PLAN), "begun": "2026-11-21T09:00:00Z"}
+    other = {**PLAN, "waves": PLAN["waves"][:1]}
+    anew = report.planned(first, other)
+    assert (anew["begun"], len(anew["planned"])) == ("2026-11-21T09:00:00Z", 1)
+    assert report.planned(record(), other)["waves"] == record()["waves"]
+
+
 def test_hosts_of_a_wave_that_runs() -> None:
     started = {
         "a": {"changed": True},
