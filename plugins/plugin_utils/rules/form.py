@@ -178,6 +178,10 @@ def boolean_word(context: Context) -> Iterator[Problem]:
             )
 
 
+# Numbers, and behind them what begins a remark: a sign for it, or a letter of a language that has its own.
+_REMARK = re.compile(r"([-\d\s]*\d)\s*(?:[#;]|//|[^\x00-\x7f])")
+
+
 @rule("error", "proc_sys(5)")
 def not_a_number(context: Context) -> Iterator[Problem]:
     """Something else than decimal integers for a parameter that holds such.
@@ -188,14 +192,14 @@ def not_a_number(context: Context) -> Iterator[Problem]:
     for key, value, parameter, numbers in context.numeric:
         if numbers is not None or value.lower() in _BOOLEANS:
             continue
-        remark = re.match(r"([^#;]*[^#;\s])\s*[#;]", value)
+        remark = _REMARK.match(value)
         meant = integers(remark.group(1)) if remark else None
         yield Problem(
             (key,),
             f"{key} = {value!r:.80} is not {_wanted(parameter)}.",
             "A sysctl.d file has no remarks behind a value: they become a part of it, and the write is reported as "
             "failed."
-            if "#" in value or ";" in value
+            if remark or "#" in value or ";" in value
             else "The kernel would refuse it, or read it as another number than a person does.",
             f"Write {key} = {' '.join(map(str, meant))}, and the remark on a line of its own."
             if meant

@@ -777,6 +777,9 @@ def test_recycle_off_where_there_is_none() -> None:
     [
         ("2 # default 5", "Write net.ipv4.tcp_synack_retries = 2, and the remark on a line of its own."),
         ("2;default", "Write net.ipv4.tcp_synack_retries = 2, and the remark on a line of its own."),
+        ("2    表示重试次数", "Write net.ipv4.tcp_synack_retries = 2, and the remark on a line of its own."),
+        # A unit is no remark.
+        ("2 seconds", "Write decimal digits only, for example net.ipv4.tcp_synack_retries = 5 instead."),
         ("# 2", "Write decimal digits only, for example net.ipv4.tcp_synack_retries = 5 instead."),
         ("two # 2", "Write decimal digits only, for example net.ipv4.tcp_synack_retries = 5 instead."),
     ],
