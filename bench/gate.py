@@ -286,14 +286,15 @@ def main():
     parser.add_argument(
         "--runs", type=int, default=2000, help="of each case without a rise; a quarter at 1.5, a tenth above"
     )
+    parser.add_argument("--canaries", type=int, nargs="*", default=[1, 5, 50], help="sizes of the wave")
     arguments = parser.parse_args()
-    runs, sizes = (40, (1, 5)) if arguments.quick else (arguments.runs, (1, 5, 50))
+    runs, sizes = (40, [1, 5]) if arguments.quick else (arguments.runs, arguments.canaries)
     start = time.perf_counter()
     introduce()
     score = Score()
     with multiprocessing.Pool() as pool:
         for scenario in SCENARIOS:
-            for canaries in (*sizes, *([ALONE] if scenario in WITHOUT_CONTROLS else [])):
+            for canaries in (*sizes, *([ALONE] if scenario in WITHOUT_CONTROLS and 1 in sizes else [])):
                 results = {}
                 for rise in RISES:
                     count = max(20, runs // {1.0: 1, 1.5: 4}.get(rise, 10))

@@ -50,6 +50,7 @@ def exceeds(events, exposure, reference_events, reference_exposure, min_events, 
 # What is believed before anything was seen, as events of a gamma prior.
 _OWN = 0.5  # a group's rate: half an event at the rate of all groups together
 _USUAL = 2.0  # the same where it is known from long ago: two events, give or take 70 percent
+_LOW = 0.2  # part of the floor below which rates are alike
 _COMMON = 4.0  # how everybody's rate changes with time: not at all, give or take a half
 # Two hosts alike today are not so tomorrow: the log of their ratio wanders so far without a cause.
 _DRIFT = 0.05
@@ -279,13 +280,13 @@ class RateTest:
 
     def _as_beside(self, rate, shape):
         """What happens to the controls happens here, as many times as often as before."""
-        # Rates that nobody minds are alike: of two that are nearly zero the ratio says nothing.
-        floor = max(self._state["floor_per_1000"] / 1000.0, 1e-9)
+        # Of two rates that are nearly zero the ratio says nothing: far below the floor all are alike.
+        low = max(self._state["floor_per_1000"] / 1000.0 * _LOW, 1e-9)
         before, before_shape = self._before("controls_before")
         seen, opens_ = self._matched()
-        now = (seen + _OWN) / (opens_ + _OWN / floor)
+        now = (seen + _OWN) / (opens_ + _OWN / low)
         return (
-            self._exposure() * now * max(rate, floor) / max(before, floor),
+            self._exposure() * now * max(rate, low) / max(before, low),
             1.0 / (1.0 / shape + 1.0 / before_shape + 1.0 / (seen + _OWN) + _DRIFT**2),
         )
 
