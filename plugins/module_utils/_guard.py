@@ -17,8 +17,8 @@ from . import _guard_process
 from ._counters import now, sample
 from ._host_evidence import HostEvidence
 from ._log import log
-from ._state import Busy, State, StateError, try_flock
-from ._trial import PENDING, Trials
+from ._state import PENDING, Busy, State, StateError, try_flock
+from ._trial import Trials
 
 # Some hours at one sample a second; at this size the oldest half is dropped.
 _SAMPLES_BYTES = 4 * 1024 * 1024

@@ -5,6 +5,7 @@
 
 from . import _counters, _host, _interfaces, _processes, _sockets, _sysctl_files, _topology, _writers
 from ._procfs import read_tree
+from ._state import PENDING, State
 
 SUBSETS = ("all", "counters")
 
@@ -52,8 +53,23 @@ def _add_the_rest(facts):
     }
     facts["sysctl_files"] = _sysctl_files.read()
     processes = _processes.names(set(_writers.PROCESSES) | set(_topology.ROLES))
+    facts["trial"] = _ask(facts, "trial", _pending_trial)
     facts["writers"] = _writers.find(processes)
     facts["topology"], unreadable = _topology.find(
         facts["interfaces"] or [], tree.values, facts["counters"], facts["sockets"] or {}, processes
     )
     facts["unreadable"] += unreadable
+
+
+def _pending_trial():
+    """Who tries what until when, or None. Whoever wants to try something else has to wait."""
+    state = State()
+    record = state.read(PENDING) if state.exists() else None
+    if record is None or record["boot_id"] != _counters.boot_id() or record["deadline"] <= _counters.now():
+        return None
+    return {
+        "rollout_id": record["rollout_id"],
+        "by": record["by"],
+        "keys": sorted(record["set"]),
+        "deadline_epoch": record["deadline_epoch"],
+    }

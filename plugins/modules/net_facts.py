@@ -239,6 +239,17 @@ ansible_facts:
               name: 10-network.conf
               text: "net.core.somaxconn = 4096\n"
               link: null
+        trial:
+          description:
+            - The trial that is pending on the host, with C(rollout_id), C(by), C(keys) and C(deadline_epoch). It is null
+              where there is none.
+          type: dict
+          returned: with O(subset=all)
+          sample:
+            rollout_id: 20261121T090000Z-ab12
+            by: root from 192.0.2.1
+            keys: [net.ipv4.tcp_fin_timeout]
+            deadline_epoch: 1795251600.0
         writers:
           description: Other programs on the host that write network sysctls, each with C(name) and C(evidence).
           type: list

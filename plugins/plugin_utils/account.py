@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,6 +66,14 @@ def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any], host: str) -> 
         if "interpreter" in why:
             why += " Install Python 3.6 or newer there, or name the one that it has in ansible_python_interpreter."
         return [_same(why)]
+    trial = facts["ansible_facts"]["nettune"].get("trial")
+    if trial:
+        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(trial["deadline_epoch"]))
+        who = f"rollout {trial['rollout_id']} by {trial['by']} with {', '.join(trial['keys'])}, until {until}"
+        # Hosts of one trial share a line: their deadlines are seconds apart.
+        return [
+            (f"trial {trial['rollout_id']}", f"a trial is pending here: {who}. Wait for its end, or roll it back first")
+        ]
     if review.get("verdict") == "accepted":
         return []
     told = [_finding(finding) for finding in review.get("findings", []) if finding["severity"] != "info"]

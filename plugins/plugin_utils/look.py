@@ -14,8 +14,7 @@ from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils import _counters
 from ansible_collections.nettune.kernel.plugins.module_utils._guard_process import LOCK
-from ansible_collections.nettune.kernel.plugins.module_utils._state import FOLDER
-from ansible_collections.nettune.kernel.plugins.module_utils._trial import PENDING
+from ansible_collections.nettune.kernel.plugins.module_utils._state import FOLDER, PENDING
 
 _HEAD = "== nettune: "
 # Of the journal only what tells whether the trial goes on: the file holds the whole net tree, too. (Quotation marks

@@ -40,6 +40,20 @@ def test_every_host_that_stands_in_the_way_is_named_once() -> None:
     assert account.refusals({"fine": FACTS}, reviews) == []
 
 
+def test_whose_trial_is_in_the_way() -> None:
+    trial = {"rollout_id": "r1", "by": "root from 192.0.2.1", "keys": ["k", "l"], "deadline_epoch": 1795251600.0}
+    facts = {
+        host: {"ansible_facts": {"nettune": {"trial": {**trial, "deadline_epoch": deadline}}}}
+        for host, deadline in (("web1", 1795251600.0), ("web2", 1795251603.0))
+    }
+    # What that trial has changed is no finding about this set.
+    rejected = {"verdict": "rejected", "findings": [finding("overridden by the file of the trial")]}
+    assert account.refusals(facts, dict.fromkeys(facts, rejected)) == [
+        "web1, web2: a trial is pending here: rollout r1 by root from 192.0.2.1 with k, l, until 2026-11-21 09:00:00 UTC. "
+        "Wait for its end, or roll it back first"
+    ]
+
+
 def test_waivers_are_told_with_their_reason() -> None:
     reviews = {"web1": {"findings": [], "waived": [{**finding("M"), "waiver": "a lab"}]}}
     assert account.findings(reviews) == ["web1: waived a.b: M. R. F. Waived: a lab."]
