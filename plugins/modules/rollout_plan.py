@@ -30,8 +30,8 @@ options:
     default: ""
   facts:
     description:
-      - Results of M(nettune.kernel.net_facts) by host, in the order of the inventory. Needs O(rollout_id), O(reviews) and
-        O(waves).
+      - Results of M(nettune.kernel.net_facts) by host, in the order of the inventory. Needs O(rollout_id), O(reviews)
+        and O(waves).
       - Without it the module only names the rollout, and fails where the strategy of the play lets no host wait for
         another.
     type: dict

@@ -59,6 +59,7 @@ class Fleet:
 
     def command(self, playbook: str | pathlib.Path, variables: dict[str, Any], *options: str) -> list[str]:
         settings = {"tune_report_dir": str(self.reports), **QUICK, **variables}
+        settings = {name: value for name, value in settings.items() if value is not None}
         path = playbook if isinstance(playbook, pathlib.Path) else ROOT / "playbooks" / f"{playbook}.yml"
         program = pathlib.Path(sys.executable).with_name("ansible-playbook")
         inventory = () if "-i" in options else ("-i", self.inventory)

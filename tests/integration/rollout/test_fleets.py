@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fleets as they are: a part of it, one host, half of it done already, other people at work."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fleet import CONFIRMED, FIN_TIMEOUT, PENDING, ROOT, Fleet
+
+Make = Callable[[int], Fleet]
+
+
+def fates(fleet: Fleet, **values: str) -> str:
+    return " ".join(fleet.fates(**values).values())
+
+
+def planned(fleet: Fleet, variables: dict[str, Any], *options: str) -> list[str]:
+    """The waves that are shown."""
+    result = fleet.run("tune", variables, *options)
+    return re.findall(r"^    wave \d+: \d+ hosts?: (.*)$", result.stdout, flags=re.MULTILINE)
+
+
+def test_a_limit_and_one_fork(make_fleet: Make) -> None:
+    fleet = make_fleet(3)
+    variables = {"tune_waves": [1, "100%"], "tune_canaries": ["host3", "host1"]}
+    result = fleet.run("tune", variables, "--limit", "host2:host3", "--forks", "1")
+    assert result.returncode == 0
+    assert "host1: named in tune_canaries, but not part of this rollout" in result.stdout
+    assert "wave 1: 1 host: host3\n" in result.stdout
+    assert fates(fleet) == "untouched new new"
+
+
+def test_one_host(make_fleet: Make) -> None:
+    fleet = make_fleet(1)
+    result = fleet.run("tune", {})
+    assert result.returncode == 0
+    assert "wave 1: 1 host: host1\n" in result.stdout
+    assert fates(fleet) == "new"
+
+
+def test_where_half_is_done_already_the_canary_is_of_the_other_half(make_fleet: Make) -> None:
+    fleet = make_fleet(4)
+    first = fleet.run("tune", {}, "--limit", "host1:host2")
+    assert first.returncode == 0
+    done = {host: fleet.state(host) for host in ("host1", "host2")}
+    result = fleet.run("tune", {"tune_waves": [1, "100%"], "tune_controls": 5})
+    assert result.returncode == 0
+    assert "wave 1: 1 host: host3 (beside host4)\n" in result.stdout
+    assert re.search(r"host1, host2: has the set already", result.stdout)
+    assert fates(fleet) == "new new new new"
+    assert {host: fleet.state(host) for host in done} == done
+
+
+def test_failure_domains_and_strata_of_the_inventory(make_fleet: Make) -> None:
+    fleet = make_fleet(5)
+    racks = {host: {"place": {"rack": rack}} for host, rack in zip(fleet.hosts, "aaabb", strict=True)}
+    racks["host5"]["kind"] = "odd"
+    inventory = fleet.with_variables(racks)
+    wanted = {
+        "tune_waves": [1, "100%"],
+        "tune_failure_domain": "place.rack",
+        "tune_max_out_per_group": 1,
+        "tune_strata": ["kind"],
+    }
+    assert planned(fleet, wanted, "--check", *inventory) == ["host1, host5", "host2, host4", "host3"]
+    refused = fleet.run("tune", {**wanted, "tune_canaries": ["host1", "host3"]}, "--check", *inventory)
+    assert refused.returncode != 0
+    assert refused.stdout.count("tune_canaries names host1, host3, all of failure domain a, of which 1 may be out") == 1
+    refused = fleet.run("tune", {**wanted, "tune_failure_domain": "rack"}, "--check", *inventory)
+    assert refused.returncode != 0
+    assert refused.stdout.count("host1, host2, host3, host4, host5: there is no rack (tune_failure_domain)") == 1
+    refused = fleet.run("tune", {**wanted, "tune_canaries": ["web1"]}, "--check", *inventory)
+    assert refused.returncode != 0
+    assert refused.stdout.count("tune_canaries names web1, which the inventory does not have") == 1
+    assert set(fleet.fates().values()) == {"untouched"}
+
+
+def test_two_rollouts_in_one_run(make_fleet: Make) -> None:
+    fleet = make_fleet(3)
+    tune = str(ROOT / "playbooks" / "tune.yml")
+    playbook = fleet.play(
+        {
+            "ansible.builtin.import_playbook": tune,
+            "vars": {"tune_hosts": "host1,host2", "tune_sysctl": {FIN_TIMEOUT: 30}},
+        },
+        {
+            "ansible.builtin.import_playbook": tune,
+            "vars": {"tune_hosts": "host3", "tune_sysctl": {"net.core.somaxconn": 8192}},
+        },
+    )
+    # Extra variables would be of both.
+    result = fleet.run(playbook, {"tune_sysctl": None})
+    assert result.returncode == 0
+    live = [fleet.lab.shell(host, "cd /proc/sys/net; cat ipv4/tcp_fin_timeout core/somaxconn") for host in fleet.hosts]
+    assert [text.split() for text in live] == [["30", "4096"], ["30", "4096"], ["60", "8192"]]
+
+
+@pytest.mark.parametrize("waves", [["100%"], [1, "100%"]])
+def test_two_people_at_once(make_fleet: Make, waves: list[Any]) -> None:
+    fleet = make_fleet(2)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(
+            fleet.run, "tune", {"tune_waves": waves, "tune_rollout_id": "first", "tune_soak": 15, "tune_soak_max": 15}
+        )
+        give_up = time.monotonic() + 60
+        while PENDING not in fleet.state("host1"):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        theirs = {"tune_waves": waves, "tune_rollout_id": "second", "tune_sysctl": {FIN_TIMEOUT: 20}}
+        second = fleet.run("tune", theirs)
+        assert not first.done(), "the second came too late"
+    assert second.returncode != 0
+    assert re.search(
+        r"host1.*: a trial is pending here: rollout first by root .*with net.ipv4.tcp_fin_timeout, until \S+",
+        second.stdout,
+    )
+    assert first.result().returncode == 0
+    assert fates(fleet) == "new new"
+    assert all(CONFIRMED in fleet.state(host) for host in fleet.hosts)
