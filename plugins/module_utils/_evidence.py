@@ -109,6 +109,7 @@ class RateTest:
             "matched": [0, 0.0, 0.0],
             "exceeded_at": None,
         }
+        self._beliefs = {}  # Follows from what was before.
 
     @classmethod
     def resumed(cls, state):
@@ -253,21 +254,38 @@ class RateTest:
 
     def _before(self, group="before"):
         """(rate, shape) of a group before the change."""
-        events, opens_ = (number / self.dispersion for number in self._state[group] or (0, 0))
-        believed = _OWN if self._state["usual" if group == "before" else "controls_usual"] is None else _USUAL
+        events, opens_ = self._tempered(group)
+        believed, rate = self._belief(group)
         shape = events + believed
-        return shape / (opens_ + believed / self._usual_rate(group)), shape
+        return shape / (opens_ + believed / rate), shape
 
-    def _usual_rate(self, group):
+    def _tempered(self, group):
+        return [number / self.dispersion for number in self._state[group] or (0, 0)]
+
+    def _belief(self, group):
+        """(events that it is worth, rate) before the time before: everybody's rate, or what the group's usually is.
+
+        A rate that was near zero for long is no reason to overlook what was seen just now: the likelier of the two.
+        """
+        usual = self._state["usual" if group == "before" else "controls_usual"]
+        if usual is None:
+            return _OWN, self._everybodys_rate()
+        if group not in self._beliefs:
+            floor = max(self._state["floor_per_1000"] / 1000.0, 1e-9)
+            beliefs = [(_OWN, self._everybodys_rate()), (_USUAL, (usual[0] + _OWN) / (usual[1] + _OWN / floor))]
+            seen = self._tempered(group)
+            self._beliefs[group] = max(beliefs, key=lambda belief: _log_likelihood(seen, *belief))
+        return self._beliefs[group]
+
+    def _everybodys_rate(self):
+        """Where nobody had any event, or nobody was watched before, the one that nobody minds."""
         state = self._state
-        floor = max(state["floor_per_1000"] / 1000.0, 1e-9)
-        usual = state["usual" if group == "before" else "controls_usual"]
-        if usual is not None:
-            return (usual[0] + _OWN) / (usual[1] + _OWN / floor)
-        # Everybody's rate; where nobody had any event, or nobody was watched before, the one that nobody minds.
         pairs = [state["before"]]
         if state["controls_before"] is not None:
-            pairs += [state["controls_before"], state["controls"]]
+            pairs.append(state["controls_before"])
+            if state["usual"] is None:
+                pairs.append(state["controls"])
+        floor = max(state["floor_per_1000"] / 1000.0, 1e-9)
         return max(sum(pair[0] for pair in pairs) / float(max(sum(pair[1] for pair in pairs), 1)), floor)
 
     def _exposure(self):
@@ -332,6 +350,17 @@ class RateTest:
 def _finite(limit):
     """JSON knows no infinity: no limit is null."""
     return None if limit == math.inf else limit
+
+
+def _log_likelihood(seen, shape, rate):
+    """Of (events, opens) where the rate is a gamma variable of that shape and mean; up to a constant."""
+    events, opens_ = seen
+    return (
+        math.lgamma(events + shape)
+        - math.lgamma(shape)
+        - (events + shape) * math.log1p(opens_ * rate / shape)
+        + events * math.log(rate / shape)
+    )
 
 
 def log_evidence(events, mean, shape, ratio):

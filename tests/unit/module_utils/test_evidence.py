@@ -335,3 +335,59 @@ def test_a_rate_over_the_floor_may_be_promoted_when_it_is_no_more_than_before():
 
 def test_groups_share_alpha():
     assert 4 * shared_alpha(0.01, 4) == pytest.approx(0.01)
+
+
+# What is known of a group otherwise
+
+
+def test_what_was_counted_since_boot_stands_in_for_a_silent_time_before():
+    polls = [(6, 200, 0, 1000)] * 6
+    known = RateTest((0, 100), (0, 500), usual=(0, 10**6), controls_usual=(0, 10**6))
+    assert fed(known, polls).exceeded
+    assert not fed(RateTest((0, 100), (0, 500)), polls).exceeded
+    used_to_it = RateTest((0, 100), (0, 500), usual=(30000, 10**6), controls_usual=(0, 10**6))
+    assert not fed(used_to_it, polls).exceeded
+
+
+@pytest.mark.parametrize("usual", [(0, 10**7), (10**5, 10**6), (0, 0)])
+def test_since_boot_hardly_matters_where_much_was_seen_just_before(usual):
+    plain, told = (fed(RateTest((600, 60000), usual=known), [(2, 200)] * 60) for known in (None, usual))
+    assert told.expected()[0] == pytest.approx(plain.expected()[0], rel=0.02)
+    assert not told.exceeded
+
+
+def test_what_began_an_hour_ago_is_not_the_changes_fault():
+    """Never in a month, but in the seconds before the change."""
+    assert not fed(RateTest((6, 600), usual=(10, 10**7)), [(2, 200)] * 60).exceeded
+
+
+def test_an_outage_of_all_that_nobody_ever_had_is_no_rise():
+    outage = [(60, 200, 300, 1000)] * 20
+    never = {"usual": (0, 10**7), "controls_usual": (0, 10**6)}
+    assert not fed(RateTest((0, 3000), (0, 15000), **never), outage).exceeded
+    assert fed(RateTest((0, 3000), (0, 15000), **never), [(60, 200, 3, 1000)] * 20).exceeded
+
+
+def test_opens_needed_grow_with_events_and_shrink_with_what_was_seen():
+    assert opens_needed(40) == 75
+    assert opens_needed(40, events=3) == math.ceil(gamma_quantile(4, 0.95) * 25)
+    assert fed(RateTest((0, 0)), [(0, 100)]).opens_needed(per_1000=20) == 50
+    assert fed(RateTest((0, 0)), [(0, 200)]).opens_needed(per_1000=20) == 0
+    # Nothing ever happened: there were no bursts, whatever the dispersion is taken to be.
+    assert fed(RateTest((0, 0), dispersion=3), [(0, 100)]).opens_needed(per_1000=20) == 50
+    assert fed(RateTest((1, 0), dispersion=3), [(0, 100)]).opens_needed(per_1000=20) == 350
+
+
+def test_a_rate_below_the_limit_of_promotion_must_be_tolerable_too():
+    """Twenty times as many as before, at 30 per 1,000: the limit of 60 is for those who saw little."""
+    risen = fed(RateTest((1, 1000), min_events=1000), [(6, 200)] * 30)
+    assert risen.opens_needed(per_1000=60) == 0
+    assert not risen.no_worse(per_1000=60)
+    assert fed(RateTest((30, 1000)), [(6, 200)] * 30).no_worse(per_1000=60)
+
+
+def test_a_state_of_what_is_usual_is_stored_too():
+    test = RateTest((0, 100), (0, 500), usual=(0, 10**6), controls_usual=(5, 10**6))
+    again = RateTest.resumed(json.loads(json.dumps(test.state())))
+    polls = [(6, 200, 0, 1000)] * 6
+    assert fed(test, polls).figures() == fed(again, polls).figures()
