@@ -18,3 +18,8 @@ def test_false_alarms_of_the_evidence(run: Any, root: pathlib.Path) -> None:
 def test_validation_of_many_hosts(run: Any, root: pathlib.Path) -> None:
     done = run(sys.executable, root / "bench" / "validate.py", "200")
     assert "ms" in done.stdout
+
+
+def test_the_playbook_on_many_stored_hosts(run: Any, root: pathlib.Path) -> None:
+    done = run(sys.executable, root / "bench" / "validate_playbook.py", "5")
+    assert "5 hosts: " in done.stdout
