@@ -83,7 +83,10 @@ class Test:
 
     @property
     def log_evidence(self) -> float:
-        return float(self.rates.log_evidence()) if self.seen[0] >= self.group.min_events else 0.0
+        if self.seen[0] < self.group.min_events:
+            return 0.0
+        # What was exceeded once stays so.
+        return max(float(self.rates.log_evidence()), self.log_limit if self.exceeded else 0.0)
 
     @property
     def log_limit(self) -> float:
@@ -92,7 +95,7 @@ class Test:
     @property
     def share(self) -> float:
         """How far the evidence has come towards its limit, 1 being there."""
-        return 1.0 if self.exceeded else max(0.0, self.log_evidence / self.log_limit)
+        return self.log_evidence / self.log_limit
 
     @property
     def required(self) -> bool:

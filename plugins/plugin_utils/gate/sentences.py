@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import per_thousand
 from ansible_collections.nettune.kernel.plugins.plugin_utils.account import count, failures
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Pair
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.evidence import (
-    HOST,
     OBSERVER,
-    PROBE,
     WAVE,
     Test,
     odds,
@@ -28,26 +26,22 @@ _NAMED = 5
 
 def evidence(test: Test) -> str:
     """Why a wave is rolled back: counts, rates beside what they are compared with, evidence against its limit."""
-    where = {WAVE: "on the wave", HOST: f"on {test.subject}", OBSERVER: f"seen by {test.subject}"}
-    if test.group.exposure == "connect":
-        where = {WAVE: "to the wave", HOST: f"to {test.subject}", PROBE: f"to {test.subject}"}
     return (
-        f"too many {test.group.event}s {where[test.kind]}: "
+        f"too many {test.group.event}s {_where(test)}: "
         f"{_rate(test, test.seen)} ({', '.join([*_references(test), f'expected {test.rates.expected()[0]:.1f}'])}); "
         f"evidence {_odds(test.log_evidence)}, limit {_odds(test.log_limit)}"
     )
 
 
-def missing(held: Iterable[Test]) -> list[str]:
+def missing(held: Sequence[Test]) -> list[str]:
     """What keeps a wave from being promoted."""
     return [
         f"{count(test.needed, f'more {test.group.exposure}')} without a {test.group.event} "
         f"{'is' if test.needed == 1 else 'are'} needed"
         if test.needed
-        else f"{test.group.event}s on {test.subject} may be rising "
+        else f"{test.group.event}s {_where(test)} may be rising "
         f"({_rate(test, test.seen)}; evidence {_odds(test.log_evidence)}, limit {_odds(test.log_limit)})"
-        for test in held
-        if test.kind != HOST
+        for test in held[:_NAMED]
     ]
 
 
@@ -91,6 +85,12 @@ def named(reasons: Mapping[str, str]) -> str:
     shown = [f"{name} ({reason})" for name, reason in list(reasons.items())[:_NAMED]]
     more = len(reasons) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _where(test: Test) -> str:
+    if test.group.exposure == "connect":
+        return f"to {test.subject}"
+    return f"seen by {test.subject}" if test.kind == OBSERVER else f"on {test.subject}"
 
 
 def _rate(test: Test, pair: Pair) -> str:

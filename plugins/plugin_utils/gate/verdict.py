@@ -81,7 +81,7 @@ def _decide(
     hosts = observations["hosts"]
     seen = sentences.summary(tried)
     found = [test for test in tried if test.exceeded]
-    against = sentences.evidence(max(found, key=lambda test: test.log_evidence / test.log_limit)) if found else None
+    against = sentences.evidence(max(found, key=lambda test: test.share)) if found else None
     speaks = bool(found) or any(host.get("guard_evidence") for host in hosts.values())
     tripped = {name: host["guard"] for name, host in hosts.items() if host["guard"]}
     lost = {name: host["lost"] for name, host in hosts.items() if host["lost"]}

@@ -363,7 +363,7 @@ def test_what_began_an_hour_ago_is_not_the_changes_fault():
 
 def test_an_outage_of_all_that_nobody_ever_had_is_no_rise():
     outage = [(60, 200, 300, 1000)] * 20
-    never = {"usual": (0, 10**7), "controls_usual": (0, 10**6)}
+    never = {"usual": (0, 10**9), "controls_usual": (0, 10**5)}
     assert not fed(RateTest((0, 3000), (0, 15000), **never), outage).exceeded
     assert fed(RateTest((0, 3000), (0, 15000), **never), [(60, 200, 3, 1000)] * 20).exceeded
 

@@ -202,7 +202,14 @@ def test_noise_of_a_noisy_group_does_not_hold_back() -> None:
 def test_a_rise_on_its_way_to_evidence_holds_back() -> None:
     verdict = judged(soaked({"a": after(failed=10)}, {"c": QUIET}, looks=10))
     assert verdict.verdict == gate.INCONCLUSIVE
-    assert "failed connects on the wave may be rising (10 failed connects in 100 connects" in verdict.reason
+    assert "failed connects to the wave may be rising (10 failed connects in 100 connects" in verdict.reason
+
+
+def test_a_single_host_on_its_way_to_evidence_holds_back_too() -> None:
+    hosts = {f"h{number}": QUIET for number in range(10)}
+    verdict = judged(soaked({**hosts, "bad": after(failed=20)}, {f"c{number}": QUIET for number in range(5)}, looks=6))
+    assert verdict.verdict == gate.INCONCLUSIVE
+    assert verdict.reason.startswith("failed connects to bad may be rising (12 failed connects in 60 connects")
 
 
 # Evidence
@@ -249,6 +256,11 @@ def test_a_rise_of_any_group_is_rolled_back_early(change: dict[str, Any], words:
 def test_what_was_exceeded_once_stays_so() -> None:
     observations = soaked({"a": after(rejects=100)}, {"c": QUIET})
     looks, _verdict = first_alarm(observations)
+    for late in observations["hosts"]["a"]["samples"][looks:]:
+        late["counters"]["TcpExt.PAWSTimewait"] = observations["hosts"]["a"]["samples"][looks - 1]["counters"][
+            "TcpExt.PAWSTimewait"
+        ]
+        late["counters"]["Tcp.PassiveOpens"] += 10**6
     assert told_of(judged(observations), "timestamp_rejects")["exceeded_at"] == looks
 
 
