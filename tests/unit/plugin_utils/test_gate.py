@@ -199,6 +199,12 @@ def test_noise_of_a_noisy_group_does_not_hold_back() -> None:
     assert judged(soaked({"a": (noisy, replace(noisy, resets=1100))}, {"c": (noisy, noisy)})).verdict == gate.PROMOTE
 
 
+def test_a_noisy_group_holds_back_while_evidence_gathers() -> None:
+    verdict = judged(soaked({"a": after(resets=300)}, {f"c{number}": QUIET for number in range(5)}, looks=3))
+    assert verdict.verdict == gate.INCONCLUSIVE
+    assert verdict.reason.startswith("resets on the wave may be rising (")
+
+
 def test_a_rise_on_its_way_to_evidence_holds_back() -> None:
     verdict = judged(soaked({"a": after(failed=10)}, {"c": QUIET}, looks=10))
     assert verdict.verdict == gate.INCONCLUSIVE
@@ -337,6 +343,47 @@ def test_hosts_of_earlier_waves_are_called_so() -> None:
     observations = soaked({"a": QUIET}, {"c": QUIET})
     observations["controls"]["c"]["changed"] = True
     assert "(hosts of earlier waves 0.0, before 0.0)" in judged(observations).reason
+
+
+# Bursts, and what is no traffic
+
+
+def test_bursts_are_learnt_from_the_controls_and_never_from_the_wave() -> None:
+    def bursty(role: str) -> gate.Observations:
+        observations = soaked({"a": BUSY}, {"c": BUSY, "d": BUSY})
+        for subject in observations[role].values():
+            for number, seen in enumerate(subject["samples"]):
+                # All rejects of three looks come in the third.
+                seen["counters"]["TcpExt.PAWSTimewait"] -= 10 * (number % 3)
+        return observations
+
+    dispersions = {
+        role: told_of(judged(bursty(role)), "timestamp_rejects")["dispersion"] for role in ("hosts", "controls")
+    }
+    assert dispersions["hosts"] == 1.5
+    assert dispersions["controls"] == 1.5  # What all controls have in common is no burst,
+    observations = bursty("controls")
+    observations["controls"].pop("d")
+    assert told_of(judged(observations), "timestamp_rejects")["dispersion"] > 2  # but it is at a single one.
+
+
+def test_what_happened_between_facts_and_change_is_no_burst() -> None:
+    observations = soaked({"a": BUSY}, {"c": BUSY})
+    first = observations["hosts"]["a"]["before"][0]
+    # An hour without any reject.
+    early = {**first, "time": first["time"] - 3600, "counters": {**first["counters"], "Tcp.PassiveOpens": 0}}
+    observations["hosts"]["a"]["before"].insert(0, early)
+    figures = told_of(judged(observations), "timestamp_rejects")
+    assert figures["dispersion"] == 1.5
+    assert figures["before"]["opens"] > 40000
+
+
+def test_connects_of_an_observer_are_no_traffic_of_others() -> None:
+    observations = soaked({"a": QUIET}, {"c": QUIET}, {"proxy": QUIET})
+    plain = told_of(judged(observations), "timestamp_rejects", "observer")["opens"]
+    for look in observations["looks"]:
+        look["probes"].append({**tally("vip", 7, host=False), "source": "proxy"})
+    assert told_of(judged(observations), "timestamp_rejects", "observer")["opens"] == plain - 7 * 24
 
 
 # Losses
