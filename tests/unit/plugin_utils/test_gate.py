@@ -277,6 +277,8 @@ def test_one_bad_host_among_many_good_ones_is_found_and_named() -> None:
     told = [test for test in verdict.figures()["tests"] if test["kind"] == "host"]
     assert len(told) == 5 * 20
     assert told[0]["subject"] == "bad"
+    # 0.01 for five groups, of which the wave has one half, and its 51 hosts the other.
+    assert (told_of(verdict, "timestamp_rejects")["limit"], told[0]["limit"]) == (1000.0, 51000.0)
     assert len(verdict.figures()["hosts"]) == 51
 
 
