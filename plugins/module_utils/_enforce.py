@@ -11,6 +11,7 @@ from ._procfs import normalise, read_value, write_value
 # Each pass settles at least one more key of a chain; no set has chains this long.
 _PASSES = 5
 _NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.EROFS)
+_HINT = " (is this a container? It needs CAP_NET_ADMIN and a writable /proc/sys)"
 
 
 class Refused(Exception):
@@ -19,6 +20,10 @@ class Refused(Exception):
     def __init__(self, keys):
         Exception.__init__(self, "; ".join("%s: %s" % item for item in sorted(keys.items())))
         self.keys = keys
+
+
+class Denied(Refused):
+    """It is not the value: a capability is missing, or /proc/sys is mounted read-only."""
 
 
 def enforce(targets):
@@ -30,18 +35,22 @@ def enforce(targets):
     open_before = None
     for _attempt in range(_PASSES):
         problems = {}
+        kind = Refused
         for key, value in targets.items():
             if _read(key) != normalise(value):
-                problem = _write(key, value)
-                if problem:
-                    problems[key] = problem
+                try:
+                    write_value(key, value)
+                except OSError as problem:
+                    problems[key] = _refusal(value, problem)
+                    if problem.errno in _NOT_ALLOWED:
+                        kind = Denied
         missing = {key for key, value in targets.items() if _read(key) != normalise(value)}
         if not missing:
             return
         if missing == open_before:
             break
         open_before = missing
-    raise Refused({key: problems.get(key) or _mismatch(key, targets[key]) for key in missing})
+    raise kind({key: problems.get(key) or _mismatch(key, targets[key]) for key in missing})
 
 
 def _read(key):
@@ -51,15 +60,11 @@ def _read(key):
         return None
 
 
-def _write(key, value):
-    try:
-        write_value(key, value)
-    except FileNotFoundError:
+def _refusal(value, problem):
+    if problem.errno == errno.ENOENT:
         return "does not exist on this host"
-    except OSError as problem:
-        hint = " (is this a container without privileges?)" if problem.errno in _NOT_ALLOWED else ""
-        return "the kernel refuses %r: %s%s" % (value, os.strerror(problem.errno), hint)
-    return None
+    hint = _HINT if problem.errno in _NOT_ALLOWED else ""
+    return "the kernel refuses %r: %s%s" % (value, os.strerror(problem.errno), hint)
 
 
 def _mismatch(key, value):

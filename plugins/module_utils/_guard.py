@@ -17,8 +17,9 @@ from . import _guard_process
 from ._counters import now, sample
 from ._host_evidence import HostEvidence
 from ._log import log
-from ._state import PENDING, Busy, State, StateError, try_flock
-from ._trial import Trials
+from ._state import Busy, Damaged, State, StateError, try_flock
+from ._sysctl_file import holds
+from ._trial import PENDING, TrialError, Trials
 
 # Some hours at one sample a second; at this size the oldest half is dropped.
 _SAMPLES_BYTES = 4 * 1024 * 1024
@@ -35,6 +36,7 @@ class Guard:
         self.evidence = None  # Judges the samples; made with the first one.
         self.stopped = False  # Told to stop: nobody would watch, so the trial ends.
         self._seen = None
+        self._said = None
 
     def step(self):
         """One look. Returns False when the trial is over."""
@@ -47,8 +49,12 @@ class Guard:
             return not self._act()
         except Busy:
             return True  # Somebody is confirming or rolling back right now: look again.
-        except (StateError, OSError):
-            return True  # No room for the journal, say. Nothing is decided by that: look again.
+        except (StateError, TrialError, OSError) as problem:
+            # No room for the journal, say, or values that cannot be put back. Nothing is decided by that: look again.
+            if str(problem) != self._said:
+                self._said = str(problem)
+                log("the guard of rollout %s tries again: %s" % (self.record and self.record["rollout_id"], problem))
+            return True
 
     def resume(self, record):
         """Goes on where a guard that died left off: what it saw is in its samples."""
@@ -61,25 +67,46 @@ class Guard:
         seen = self.trials.state.signature(PENDING)
         if seen is not None and seen == self._seen:
             return True
+        if self._take(seen):
+            return True
+        # Asked before the lock as well: whoever ends a trial holds it until the guard has gone.
+        if self.record is None or self._is_known_to_be_over():
+            return False
+        self.trials.state.prepare()
+        with self.trials.state.locked(wait_seconds=0.5):
+            if self._take(seen):
+                return True
+            if not self._is_known_to_be_over():
+                self.trials.end_without_journal(self.record)
+        return False
+
+    def _take(self, seen):
+        """Whether the journal is of this trial: then it is kept."""
         try:
             record = self.trials.pending()
         except StateError:
-            record = None
-        if record is not None and record["id"] == self.trial_id:
-            self.record = record
-            self._seen = seen
-            return True
-        if (
-            self.record is None
-            or record is not None
-            or any(entry["id"] == self.trial_id for entry in self.trials.history() + self.trials.confirmed())
-        ):
             return False
-        self.trials.state.prepare()
-        self.trials.state.write(PENDING, self.record)
-        with self.trials.state.locked(wait_seconds=0.5):
-            self.trials.revert(self.record, "its journal was lost or damaged")
-        return False
+        if record is None or record["id"] != self.trial_id:
+            return False
+        self.record = record
+        self._seen = seen
+        return True
+
+    def _is_known_to_be_over(self):
+        """Whether others tell of its end, or of another trial that began since."""
+        with contextlib.suppress(StateError):
+            if self.trials.pending() is not None:
+                return True
+        history = self.trials.history()
+        if self.record["phase"] == "undoing":
+            # One that could not begin leaves no outcome, and the file as it was confirmed.
+            return (self.trial_id, "rolled_back") in [(entry["id"], entry["state"]) for entry in history] or holds(
+                self.record["path"], self.record["content"]
+            )
+        ended = [entry["id"] for entry in history]
+        with contextlib.suppress(StateError):
+            ended += [entry["id"] for entry in self.trials.confirmed()]
+        return self.trial_id in ended
 
     def _observe(self, seen):
         try:
@@ -144,6 +171,10 @@ def read_samples(state):
     return samples
 
 
+def last_samples(state, number):
+    return read_samples(state)[-number:] if number > 0 else []
+
+
 def main(arguments):
     how, folder, trial_id = arguments
     # The end of the session is not ours.
@@ -172,7 +203,11 @@ def watch(state, trial_id):
     if lock is None:
         return 0  # Another guard is on duty.
     guard = Guard(Trials(state), trial_id)
-    record = guard.trials.pending()
+    try:
+        record = guard.trials.pending()
+    except Damaged as problem:
+        log("nobody guards the trial any more: %s" % problem)
+        return 0
     if record is None:
         # The last guard was killed between the end of the trial and its own.
         with contextlib.suppress(Busy), state.locked(wait_seconds=0):

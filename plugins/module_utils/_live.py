@@ -5,7 +5,7 @@
 
 import os
 
-from ._enforce import Refused, enforce
+from ._enforce import Denied, Refused, enforce
 from ._procfs import path_of, read_tree, read_value
 
 
@@ -44,7 +44,7 @@ def side_effects(tree, applied):
 def restore(before, after):
     """Puts back keys that still hold `after`; returns the others as drift: [{key, expected, found}].
 
-    What the restore itself changes besides goes back too.
+    What the restore itself changes besides goes back too. Raises Denied.
     """
     found = dict(read_tree().values, **values_of(before))
     targets = {}
@@ -68,6 +68,8 @@ def restore(before, after):
 def _try_enforce(targets):
     try:
         enforce(targets)
+    except Denied:
+        raise
     except Refused as problem:
         return problem.keys
     return {}

@@ -6,6 +6,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -15,8 +16,6 @@ import time
 from ._log import log
 
 FOLDER = "/var/lib/nettune"
-# The document of the pending trial.
-PENDING = "trial.json"
 
 
 class StateError(Exception):
@@ -25,6 +24,10 @@ class StateError(Exception):
 
 class Busy(StateError):
     """Somebody else holds the lock."""
+
+
+class Damaged(StateError):
+    """A document is not what was written."""
 
 
 def write_atomically(path, data, mode=0o600, owner=None):
@@ -86,11 +89,24 @@ def try_flock(path):
     return descriptor
 
 
+_TAIL = b"}\n"
+
+
+def _with_checksum(text):
+    """A document as it lies on the disk: JSON, whatever byte of it changes."""
+    digest = hashlib.sha256(text).hexdigest().encode("ascii")
+    return b'{"sha256": "' + digest + b'", "document": ' + text + _TAIL
+
+
+_HEAD_BYTES = len(_with_checksum(b"")) - len(_TAIL)
+
+
 class State:
-    """Named JSON documents in one folder, each replaced as a whole."""
+    """Named JSON documents in one folder, each replaced as a whole and read only as it was written."""
 
     def __init__(self, folder=FOLDER):
         self.folder = folder
+        self.warnings = []  # Of damage that holds nothing up.
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -138,29 +154,45 @@ class State:
             os.close(descriptor)
 
     def read(self, name, default=None):
+        """The document, or the default where there is none. Raises Damaged where a byte is not as it was written."""
         try:
             with open(self.path(name), "rb") as stream:
-                return json.loads(stream.read().decode("utf-8"))
+                data = stream.read()
         except FileNotFoundError:
             return default
-        except ValueError as problem:
-            raise StateError(
-                "%s is damaged (%s): compare the host with its files in /etc/sysctl.d, then move the file away"
-                % (self.path(name), problem)
-            ) from None
+        except OSError as problem:
+            raise StateError("cannot read %s: %s" % (self.path(name), problem.strerror)) from None
+        text = data[_HEAD_BYTES : -len(_TAIL)]
+        if data != _with_checksum(text):
+            raise Damaged(
+                "%s is damaged, so what it remembered is lost: compare the values in /proc/sys with the files in"
+                " /etc/sysctl.d, then move the file away" % self.path(name)
+            )
+        return json.loads(text.decode("ascii"))
 
-    def read_or_set_aside(self, name, default):
-        """What no values depend on: where it is damaged, it is kept for people to look at, and begun anew."""
+    def read_undamaged(self, name, default):
+        """The same for what no values depend on: damaged, it counts as absent, and whoever looks is told."""
         try:
             return self.read(name, default)
-        except StateError as problem:
-            log(str(problem))
-            os.rename(self.path(name), self.path(name + ".damaged"))
+        except Damaged:
+            warning = "%s is damaged and counts as empty" % self.path(name)
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+                log(warning)
             return default
 
-    def write(self, name, document):
+    def keep_damaged(self, name):
+        """Sets a damaged document aside, for people to look at, before it is begun anew."""
         try:
-            write_atomically(self.path(name), json.dumps(document, sort_keys=True).encode("utf-8"))
+            self.read(name)
+        except Damaged:
+            with contextlib.suppress(OSError):
+                os.rename(self.path(name), self.path(name + ".damaged"))
+
+    def write(self, name, document):
+        text = json.dumps(document, sort_keys=True).encode("ascii")
+        try:
+            write_atomically(self.path(name), _with_checksum(text))
         except OSError as problem:
             raise StateError("cannot write %s: %s" % (self.path(name), problem.strerror)) from None
 

@@ -21,13 +21,14 @@ import uuid
 
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
-from ._enforce import Refused, enforce
+from ._enforce import Denied, Refused, enforce
 from ._live import obstacle, restore, side_effects, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
-from ._state import PENDING, State, StateError
+from ._state import Damaged, State, StateError
 from ._sysctl_set import set_hash
 
+PENDING = "trial.json"
 CONFIRMED = "confirmed.json"
 HISTORY = "history.json"
 ORIGINALS = "originals.json"
@@ -57,7 +58,7 @@ class Trials:
 
     def history(self):
         """Outcomes, newest first."""
-        return self.state.read_or_set_aside(HISTORY, []) if self.state.exists() else []
+        return self.state.read_undamaged(HISTORY, []) if self.state.exists() else []
 
     def originals(self):
         """{key: value before nettune first touched it}."""
@@ -105,7 +106,7 @@ class Trials:
         applied = record.get("applied", {})
         found = values_of(applied)
         changed = sorted(key for key, expected in applied.items() if found[key] != expected)
-        seen = self.state.read_or_set_aside(DRIFT, {}) if changed and self.state.exists() else {}
+        seen = self.state.read_undamaged(DRIFT, {}) if changed and self.state.exists() else {}
         return [
             {
                 "key": key,
@@ -176,7 +177,7 @@ class Trials:
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
         _sysctl_file.check_path(path)
         self.state.prepare()
-        self._let_guard_restore()
+        self.let_guard_restore()
         with self.state.locked():
             self.recover()
             before = self.check_start(values, content, path, force)
@@ -241,15 +242,14 @@ class Trials:
         """Persists the pending trial; returns (its record, whether that was news)."""
         if not self.state.exists():
             raise TrialError("nothing is on trial here, so nothing can be confirmed")
+        self.let_guard_restore()
         with self.state.locked():
             self.recover()
             record = self.pending()
             if record is None:
                 return self.already_confirmed(rollout_id), False
             self.check_confirm(record, rollout_id)
-            # Damage to these is to be found before the point of no return.
-            self.confirmed()
-            self._originals()
+            self._check_memory()
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
@@ -266,9 +266,18 @@ class Trials:
         """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""
         if not self.state.exists():
             return None, None
-        self._let_guard_restore()
+        self.let_guard_restore()
         with self.state.locked():
-            self.recover()
+            pending = self.pending()
+            outcome = self.recover()
+            if (
+                outcome
+                and outcome["state"] == "rolled_back"
+                and rollout_id in (None, pending["rollout_id"])
+                and trial_id in (None, pending["id"])
+            ):
+                # That was the one; what was confirmed before it stays.
+                return pending, outcome
             pending, confirmed, outcome = self.what_to_undo(rollout_id, trial_id)
             if pending:
                 return pending, self.revert(pending, reason, by_evidence)
@@ -310,19 +319,22 @@ class Trials:
         return None, stack[-1], None
 
     def remove(self, reason):
-        """Everything back to before nettune first touched this host; returns (records, last outcome or None)."""
+        """Everything back to before nettune first touched this host; returns [(record, outcome)] of what was undone."""
         if not self.state.exists():
-            return [], None
-        self._let_guard_restore()
+            return []
+        self.let_guard_restore()
+        done = []
         with self.state.locked():
-            self.recover()
             pending = self.pending()
-            outcome = self.revert(pending, reason) if pending else None
-            undone = self.whole_undo()
-            for record in undone:
-                outcome = self._begin_undo(record, reason)
+            outcome = self.recover()
+            if pending and not outcome:
+                outcome = self.revert(pending, reason)
+            if outcome and outcome["state"] == "rolled_back":
+                done.append((pending, outcome))
+            for record in self.whole_undo():
+                done.append((record, self._begin_undo(record, reason)))
         self.state.remove_folder()
-        return ([pending] if pending else []) + undone, outcome
+        return done
 
     def whole_undo(self):
         """Records that undo all confirmed trials at once, one for each file."""
@@ -339,6 +351,23 @@ class Trials:
             records.append(dict(stack[-1], values=values, file=shot, ends=[entry["id"] for entry in stack]))
         return records
 
+    def foreign(self, records):
+        """For each record, undone in this order: keys, and the file, left alone because somebody else changed them."""
+        undone = {}
+        answers = []
+        for record in records:
+            before, after = before_and_after(record)
+            found = dict(values_of(after), **{key: value for key, value in undone.items() if key in after})
+            names = {key for key in after if found[key] not in (before[key], after[key])}
+            undone.update({key: before[key] for key in after if key not in names})
+            path = record["path"]
+            if "values" in record and not (
+                _sysctl_file.holds(path, record["content"]) or _sysctl_file.is_as(path, record["file"])
+            ):
+                names.add(path)
+            answers.append(names)
+        return answers
+
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
         record = self.pending()
@@ -354,12 +383,12 @@ class Trials:
             why = "the host rebooted before the trial was confirmed"
             if record["boot_id"].partition(".")[0] != boot_id().partition(".")[0]:
                 # Nothing was in /etc, so the reboot brought the old values back.
-                return self._end(record, "rolled_back", why)
+                return self._end(record, "rolled_back", **_ending(record, why))
             # A container that began anew, perhaps in a network namespace that went on.
             record["phase"] = "restoring"
-            return self.revert(record, why)
+            return self.revert(record, **_ending(record, why))
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
-            return self.revert(record, record.get("reason") or "whoever started or confirmed it died in the middle")
+            return self.revert(record, **_ending(record, "whoever started or confirmed it died in the middle"))
         if now() >= record["deadline"]:
             return self.revert(record, "nobody confirmed it in time")
         if not _guard_process.alive(self.state):
@@ -373,22 +402,45 @@ class Trials:
         if record["phase"] in ("armed", "writing"):
             # It did not come so far as to note them.
             record["side_effects"] = side_effects(record["tree"], record["applied"])
-        record.update(phase="restoring", reason=reason)
-        # A full disk must not keep the old values away; whoever looks next then finds them restored already.
-        with contextlib.suppress(StateError):
-            self.state.write(PENDING, record)
-        before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
-        after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
+        intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
+        if any(record.get(name) != value for name, value in intent.items()):
+            record.update(intent)
+            # A full disk must not keep the old values away; whoever looks next then finds them restored already.
+            with contextlib.suppress(StateError):
+                self.state.write(PENDING, record)
+        before, after = before_and_after(record)
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
-        foreign = [dict(entry, since=since.get(entry["key"])) for entry in restore(before, after)]
-        return self._end(record, "rolled_back", reason, by_evidence, foreign, figures)
+        foreign = [dict(entry, since=since.get(entry["key"])) for entry in _restore(before, after)]
+        return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
-    def _let_guard_restore(self):
+    def end_without_journal(self, record):
+        """Ends what only its guard knows of any more. The caller holds the lock."""
+        why = "its journal was lost or damaged"
+        if record["phase"] == "undoing":
+            return self._undo(record, "undone (%s)" % why)
+        if _sysctl_file.holds(record["path"], record["content"]) and not _sysctl_file.is_as(
+            record["path"], record["file"]
+        ):
+            # Whoever confirmed it came past the point of no return.
+            return self._confirmed(record)
+        return self.revert(record, why)
+
+    def let_guard_restore(self):
         """Where the journal got lost, the guard is about to put back what it watched: nothing begins before."""
-        if self.pending() is None:
+        try:
+            lost = self.pending() is None
+        except Damaged:
+            lost = True
+        if lost:
             _guard_process.wait_until_gone(self.state)
 
+    def _check_memory(self):
+        """Finds damage before anything happens that could not be completed then."""
+        self.confirmed()
+        self._originals()
+
     def _begin_undo(self, record, reason):
+        self._check_memory()
         record = dict(record, phase="undoing", boot_id=boot_id())
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
@@ -407,9 +459,8 @@ class Trials:
     def _undo(self, record, reason):
         # The file first: where that is not possible, nothing is undone.
         foreign = _restore_file(record)
-        before = {key: pair["before"] for key, pair in record["values"].items()}
-        after = {key: pair["after"] for key, pair in record["values"].items()}
-        foreign += restore(before, after)
+        before, after = before_and_after(record)
+        foreign += _restore(before, after)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
         self.state.write(CONFIRMED, stack)
         keys = {key for entry in stack for key in entry["values"]}
@@ -420,12 +471,12 @@ class Trials:
             "files": {path: shot for path, shot in originals["files"].items() if path in paths},
         }
         self.state.write(ORIGINALS, still_ours)
-        return self._end(record, "rolled_back", reason, False, foreign)
+        return self._end(record, "rolled_back", reason, drift=foreign)
 
     def _confirmed(self, record):
         stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
-        values = {key: {"before": record["before"][key], "after": after} for key, after in record["applied"].items()}
-        values.update({key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()})
+        before, after = before_and_after(record)
+        values = {key: {"before": before[key], "after": after[key]} for key in after}
         kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
         stack.append(dict({name: record[name] for name in kept}, values=values))
         originals = self._originals()
@@ -439,7 +490,7 @@ class Trials:
         self.state.write(CONFIRMED, old + stack[-KEEP_CONFIRMED:])
         return self._end(record, "confirmed", "confirmed")
 
-    def _end(self, record, state, reason, by_evidence=False, foreign=(), figures=None):
+    def _end(self, record, state, reason, by_evidence=False, figures=None, drift=()):
         outcome = {
             "id": record["id"],
             "rollout_id": record["rollout_id"],
@@ -450,9 +501,10 @@ class Trials:
             "by_evidence": by_evidence,
             "figures": figures,
             "ended": time.time(),
-            "drift": list(foreign),
+            "drift": list(drift),
         }
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+        self.state.keep_damaged(HISTORY)
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
         self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
@@ -475,6 +527,32 @@ class Trials:
                 % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
             )
         return latest
+
+
+def before_and_after(record):
+    """({key: value before}, {key: value after}) of all that a pending or confirmed trial changed."""
+    if "values" in record:
+        return tuple({key: pair[when] for key, pair in record["values"].items()} for when in ("before", "after"))
+    before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
+    after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
+    return before, after
+
+
+def _ending(record, why):
+    """The reason of an attempt that was interrupted, or else this one."""
+    if "reason" in record:
+        return {name: record[name] for name in ("reason", "by_evidence", "figures")}
+    return {"reason": why}
+
+
+def _restore(before, after):
+    try:
+        return restore(before, after)
+    except Denied as problem:
+        raise TrialError(
+            "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody else"
+            " writes there is left alone" % problem
+        ) from None
 
 
 def _restore_file(record):

@@ -7,13 +7,13 @@ import os
 
 from . import _sysctl_file
 from ._counters import WATCHED, now, sample
-from ._guard import read_samples
+from ._guard import last_samples, read_samples
 from ._state import StateError
 from ._sysctl_file import BadFile
 from ._sysctl_set import BadSet, prepare_set
-from ._trial import TrialError, Trials
+from ._trial import TrialError, Trials, before_and_after
 
-_LIMITS = {"confirm_within": (5, 86400)}
+_LIMITS = {"confirm_within": (5, 86400), "samples": (0, 86400)}
 _GUARD_LIMITS = {
     "baseline_seconds": (0, 3600),
     "min_events": (1, 10**9),
@@ -26,57 +26,72 @@ _GUARD_LIMITS = {
 def run(module):
     arguments = module.params
     act = {"started": _start, "confirmed": _confirm, "rolled_back": _roll_back}[arguments["state"]]
-    try:
+    trials = Trials()
+
+    def answer():
         if os.geteuid() != 0:
             raise TrialError("changing sysctls needs root: use become")
-        module.exit_json(**act(Trials(), arguments, module.check_mode))
-    except (TrialError, StateError, BadSet, BadFile) as problem:
-        module.fail_json(msg=str(problem))
-    except OSError as problem:
-        module.fail_json(msg=_said(problem))
+        _check_limits(arguments, _LIMITS)
+        result = act(trials, arguments, module.check_mode)
+        if arguments["state"] != "started":
+            result.setdefault("samples", last_samples(trials.state, arguments["samples"]))
+        return result
+
+    _answer(module, trials, answer)
 
 
 def run_info(module):
     trials = Trials()
+    _answer(module, trials, lambda: _look(trials, module.params, module.check_mode))
+
+
+def _answer(module, trials, function):
+    """Ends the module with what the function returns, or with the sentence that it raises."""
     try:
-        if trials.state.exists() and os.geteuid() != 0:
-            raise TrialError("the journal of trials is readable by root only: use become")
-        outcome = None
-        if trials.state.exists() and not module.check_mode:
-            with trials.state.locked():
-                outcome = trials.recover()
-        record = trials.pending()
-        confirmed = trials.confirmed()
-        module.exit_json(
-            changed=outcome is not None,
-            pending=_describe(record) if record else None,
-            confirmed=[_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
-            drift=trials.drift(record or _as_applied(confirmed)),
-            history=trials.history(),
-            originals=trials.originals(),
-            sample=sample(),
-            samples=read_samples(trials.state)[-module.params["samples"] :] if module.params["samples"] > 0 else [],
-        )
-    except (TrialError, StateError, BadFile) as problem:
-        module.fail_json(msg=str(problem))
+        result = function()
+    except (TrialError, StateError, BadSet, BadFile) as problem:
+        result = {"failed": True, "msg": str(problem)}
     except OSError as problem:
-        module.fail_json(msg=_said(problem))
+        result = {"failed": True, "msg": "%s: %s" % (problem.filename or "the host", problem.strerror)}
+    for warning in trials.state.warnings:
+        module.warn(warning)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
-def _said(problem):
-    return "%s: %s" % (problem.filename or "the host", problem.strerror)
+def _look(trials, arguments, check_mode):
+    if trials.state.exists() and os.geteuid() != 0:
+        raise TrialError("the journal of trials is readable by root only: use become")
+    _check_limits(arguments, _LIMITS)
+    outcome = None
+    if trials.state.exists() and not check_mode:
+        trials.let_guard_restore()
+        with trials.state.locked():
+            outcome = trials.recover()
+    record = trials.pending()
+    confirmed = trials.confirmed()
+    return {
+        "changed": outcome is not None,
+        "pending": _describe(record) if record else None,
+        "confirmed": [_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
+        "drift": trials.drift(record or _as_applied(confirmed)),
+        "history": trials.history(),
+        "originals": trials.originals(),
+        "sample": sample(),
+        "samples": last_samples(trials.state, arguments["samples"]),
+    }
 
 
 def _start(trials, arguments, check_mode):
     values = prepare_set(arguments["sysctl"])
-    _check_limits(arguments, _LIMITS)
     _check_limits(arguments["guard"], _GUARD_LIMITS)
     _check_counters(arguments["guard"]["max_rise"])
     path = _sysctl_file.check_path(arguments["path"])
     content = arguments["content"]
     if content is None:
         content = "".join("%s = %s\n" % item for item in values.items())
-    if trials.pending() is None and trials.is_settled(values, path):
+    if trials.is_settled(values, path) and trials.pending() is None:
         last = trials.last_confirmed(path)
         state = (
             dict(last, state="confirmed", keys=sorted(values))
@@ -124,11 +139,10 @@ def _confirm(trials, arguments, check_mode):
             # In a dry run of a whole rollout nothing was started, so there is nothing to predict.
             return {"changed": False, "trial": {"state": "none", "keys": []}}
         trials.check_confirm(record, arguments["rollout_id"])
-        diff = _file_diff(record["path"], _sysctl_file.text_of(record["file"]), record["content"])
-        return {"changed": True, "trial": _describe(record), "diff": [diff]}
-    record, news = trials.confirm(arguments["rollout_id"])
-    if not news:
-        return {"changed": False, "trial": record}
+    else:
+        record, news = trials.confirm(arguments["rollout_id"])
+        if not news:
+            return {"changed": False, "trial": record}
     return {
         "changed": True,
         "trial": _describe(dict(record, state="confirmed")),
@@ -145,7 +159,11 @@ def _roll_back(trials, arguments, check_mode):
         record = pending or confirmed
         if record is None:
             return {"changed": False, "trial": outcome or {"state": "none", "keys": []}}
-        return {"changed": True, "trial": dict(_describe(record), state="rolled_back"), "diff": _undo_diff(record)}
+        return {
+            "changed": True,
+            "trial": dict(_describe(record), state="rolled_back"),
+            "diff": _undo_diff(record, *trials.foreign([record])),
+        }
     record, outcome = trials.roll_back(
         arguments["reason"], arguments["evidence"], arguments["rollout_id"], arguments["trial_id"]
     )
@@ -156,28 +174,33 @@ def _roll_back(trials, arguments, check_mode):
             "trial": outcome or {"state": "none", "keys": []},
             "drift": outcome["drift"] if outcome else [],
         }
-    return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record)}
+    return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record, _keys(outcome))}
 
 
 def _remove(trials, arguments, check_mode):
     """All that nettune ever did here."""
     changed = trials.state.exists()
+    samples = last_samples(trials.state, arguments["samples"])
     if check_mode:
         pending = trials.pending()
-        records, outcome = ([pending] if pending else []) + trials.whole_undo(), None
+        records, outcomes = ([pending] if pending else []) + trials.whole_undo(), []
+        left_alone = trials.foreign(records)
     else:
-        records, outcome = trials.remove(arguments["reason"])
+        done = trials.remove(arguments["reason"])
+        records, outcomes = [record for record, _outcome in done], [outcome for _record, outcome in done]
+        left_alone = [_keys(outcome) for outcome in outcomes]
     return {
         "changed": changed,
-        "trial": outcome or {"state": "none", "keys": []},
-        "drift": outcome["drift"] if outcome else [],
-        "diff": [part for record in records for part in _undo_diff(record)],
+        "trial": outcomes[-1] if outcomes else {"state": "none", "keys": []},
+        "drift": [entry for outcome in outcomes for entry in outcome["drift"]],
+        "diff": [part for pair in zip(records, left_alone) for part in _undo_diff(*pair)],
+        "samples": samples,
     }
 
 
 def _check_limits(arguments, limits):
     for name, (low, high) in sorted(limits.items()):
-        if not low <= arguments[name] <= high:
+        if name in arguments and not low <= arguments[name] <= high:
             raise TrialError("%s must be between %g and %g, not %s" % (name, low, high, arguments[name]))
 
 
@@ -225,12 +248,14 @@ def _file_diff(path, before, after):
     return {"before_header": path, "after_header": path, "before": before, "after": after}
 
 
-def _undo_diff(record):
-    if "values" in record:
-        before = {key: pair["before"] for key, pair in record["values"].items()}
-        after = {key: pair["after"] for key, pair in record["values"].items()}
-        return [
-            _value_diff(before=after, after=before),
-            _file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"])),
-        ]
-    return [_value_diff(record["applied"], record["before"])]
+def _keys(outcome):
+    return {entry["key"] for entry in outcome["drift"]}
+
+
+def _undo_diff(record, left_alone):
+    before, after = before_and_after(record)
+    undone = [key for key in after if key not in left_alone]
+    parts = [_value_diff({key: after[key] for key in undone}, {key: before[key] for key in undone})]
+    if "values" in record and record["path"] not in left_alone:
+        parts.append(_file_diff(record["path"], record["content"], _sysctl_file.text_of(record["file"])))
+    return parts

@@ -118,6 +118,12 @@ options:
     type: str
     choices: [previous, original]
     default: previous
+  samples:
+    description:
+      - How many of the guard's last samples to return, for V(confirmed) and V(rolled_back) of O(state). The guard takes
+        one a second.
+    type: int
+    default: 0
   force:
     description: Starts a set although it was rolled back by evidence before.
     type: bool
@@ -205,6 +211,12 @@ drift:
   returned: when something is rolled back
   type: list
   elements: dict
+samples:
+  description:
+    - The guard's series of the trial, each sample with the phase that it was taken in; the last O(samples) of it.
+  returned: O(state=confirmed) and O(state=rolled_back)
+  type: list
+  elements: dict
 baseline:
   description: Samples of the watched counters from before the first write, one a second.
   returned: O(state=started), not in check mode
@@ -238,6 +250,7 @@ def main():
             "reason": {"type": "str", "default": "asked for"},
             "evidence": {"type": "bool", "default": False},
             "to": {"type": "str", "choices": ["previous", "original"], "default": "previous"},
+            "samples": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
         },
         required_if=[("state", "started", ("sysctl", "rollout_id"))],

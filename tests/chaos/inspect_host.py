@@ -60,7 +60,7 @@ def left():
 def history():
     try:
         with open(f"{STATE}/history.json") as stream:
-            return json.load(stream)
+            return json.load(stream)["document"]
     except (OSError, ValueError):
         return []
 

@@ -54,6 +54,7 @@ FAILURES = (
     "guard hung up",
     "journal truncated",
     "journal overwritten",
+    "journal flipped",
     "journal lost",
     "memory truncated",
     "disk full",

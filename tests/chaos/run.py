@@ -25,6 +25,15 @@ GUARD = {
     "alpha": 0.01,
     "max_rise": {},
 }
+# One bit of one byte; what was valid JSON often still is.
+FLIP = """
+import sys
+with open(sys.argv[1], "r+b") as stream:
+    stream.seek(int(sys.argv[2]))
+    byte = stream.read(1)[0]
+    stream.seek(int(sys.argv[2]))
+    stream.write(bytes([byte ^ 1]))
+"""
 NEXT = {"net.ipv4.tcp_syn_retries": "4"}
 FOREIGN = "7"
 # What a foreign writer takes: keys that change no other.
@@ -187,7 +196,7 @@ class _Play:
                     machine.shell(
                         'kill -TERM "$1"; sleep "$2"; kill -KILL "$1"', "sh", guards["guard"], delay, check=False
                     )
-            case "journal truncated" | "journal overwritten" | "journal lost":
+            case "journal truncated" | "journal overwritten" | "journal flipped" | "journal lost":
                 self.damage("trial.json")
             case "memory truncated":
                 self.damage(rng.choice(["history.json", "samples.jsonl", "guard.json", "drift.json"]))
@@ -222,6 +231,8 @@ class _Play:
             self.machine.shell('truncate -s "$2" "$1"', "sh", path, at, check=False)
         elif self.plan.failure.endswith("lost"):
             self.machine.shell('rm -f "$1"', "sh", path)
+        elif self.plan.failure.endswith("flipped"):
+            self.machine.shell('python3 -c "$3" "$1" "$2"', "sh", path, at, FLIP, check=False)
         else:
             garbage = "".join(
                 self.plan.rng.choice('0123456789abc{}[]",: ') for _character in range(self.plan.rng.randint(1, 40))

@@ -74,9 +74,62 @@ def test_where_proc_sys_is_read_only_nothing_is_started(host: Any) -> None:
     before = host.whole()
     answer = host.trial("started")
     assert answer["failed"]
-    assert "Read-only file system (is this a container without privileges?)" in answer["msg"]
+    assert "Read-only file system (is this a container? It needs CAP_NET_ADMIN and" in answer["msg"]
     assert host.whole() == before
     assert host.left_behind() == []
+
+
+def test_where_proc_sys_becomes_read_only_the_guard_goes_on_until_the_old_values_are_back(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    on_trial = host.whole()
+    host.namespace.run(["sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"])
+    answer = host.trial("rolled_back", reason="a test")
+    assert "the old values cannot be put back" in answer["msg"]
+    assert "net.ipv4.tcp_fin_timeout: the kernel refuses '60': Read-only file system" in answer["msg"]
+    assert "cannot be put back" in host.info()["msg"]
+    assert host.whole() == on_trial
+    host.namespace.run(["umount", "/proc/sys"])
+    assert host.wait_until_over()["reason"] == "a test"
+    assert host.whole() == before
+
+
+def test_values_that_cannot_be_put_back_can_be_settled_by_hand(host: Any) -> None:
+    host.trial("started")
+    host.namespace.run(["sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"])
+    assert host.trial("rolled_back")["failed"]
+    host.namespace.run(["sh", "-c", "pkill -KILL -f guard[.]pyz; while pgrep -f guard[.]pyz; do sleep 0.05; done"])
+    host.namespace.run(["umount", "/proc/sys"])
+    host.write("net.ipv4.tcp_fin_timeout", "44")
+    assert [entry["found"] for entry in host.info()["history"][0]["drift"]] == ["44"]
+    assert host.value("net.ipv4.tcp_tw_reuse") == "2"
+
+
+def test_a_confirmed_trial_is_undone_once_proc_sys_can_be_written_again(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    host.namespace.run(["sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"])
+    assert "cannot be put back" in host.trial("rolled_back")["msg"]
+    host.namespace.run(["umount", "/proc/sys"])
+    host.wait_until_over()
+    assert host.whole() == before
+
+
+def test_where_var_lib_is_read_only_nothing_is_started(host: Any) -> None:
+    host.namespace.run(["mount", "-o", "remount,ro", "/var/lib"])
+    before = host.whole()
+    answer = host.trial("started")
+    assert answer["msg"] == "cannot use the state folder /var/lib/nettune: Read-only file system"
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+def test_a_state_folder_of_somebody_else_is_refused(host: Any) -> None:
+    host.namespace.run(["sh", "-c", f"mkdir {STATE} && chown 65534 {STATE}"])
+    before = host.whole()
+    assert "belongs to uid 65534: it must belong to root" in host.trial("started")["msg"]
+    assert host.whole() == before
 
 
 def test_a_link_planted_in_place_of_the_state_is_refused(host: Any) -> None:

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -174,6 +179,110 @@ def test_a_value_that_the_kernel_refuses_undoes_the_whole_set(host: Any, value: 
     assert "net.ipv4.tcp_fin_timeout: the kernel refuses" in answer["msg"]
     assert host.whole() == before
     assert host.left_behind() == []
+
+
+def test_a_value_that_the_kernel_rounds_is_refused(host: Any) -> None:
+    before = host.whole()
+    answer = host.trial("started", sysctl={"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.neigh.lo.retrans_time_ms": "3"})
+    # In ticks of the kernel's clock, which nowhere last 3 ms.
+    assert re.match(r"net\.ipv4\.neigh\.lo\.retrans_time_ms: '3' was written and '\d+' read back", answer["msg"])
+    assert host.whole() == before
+    assert host.left_behind() == []
+
+
+def test_of_two_controllers_at_the_same_time_one_comes_through(host: Any) -> None:
+    processes = []
+    for number in (1, 2):
+        arguments = {
+            "state": "started",
+            "sysctl": {"net.ipv4.tcp_fin_timeout": 20 + number},
+            "rollout_id": f"r{number}",
+        }
+        process = host.namespace.popen(
+            [sys.executable, "-m", "ansible_collections.nettune.kernel.plugins.modules.sysctl_trial"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **host.namespace.environment},
+        )
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "guard": {"baseline_seconds": 2}}}))
+        process.stdin.close()
+        processes.append(process)
+    answers = []
+    for process in processes:
+        answers.append(json.loads(process.stdout.read()))
+        process.wait()
+    (won,) = (number for number, answer in enumerate(answers, 1) if answer.get("changed"))
+    lost = answers[2 - won]
+    assert f"a trial is pending here: rollout r{won}" in lost["msg"]
+    assert host.info()["pending"]["rollout_id"] == f"r{won}"
+    assert host.value("net.ipv4.tcp_fin_timeout") == str(20 + won)
+
+
+def test_sysctl_system_leaves_a_trial_alone_and_another_file_is_drift(host: Any) -> None:
+    host.trial("started")
+    host.namespace.run(["sysctl", "--system"], check=False)
+    assert host.info()["drift"] == []
+    host.namespace.write("/etc/sysctl.d/99-other.conf", "net.ipv4.tcp_fin_timeout = 33\n")
+    host.namespace.run(["sysctl", "--system"], check=False)
+    (drift,) = host.info()["drift"]
+    assert (drift["key"], drift["expected"], drift["found"]) == ("net.ipv4.tcp_fin_timeout", "20", "33")
+    assert "'33'" in host.trial("confirmed")["msg"]
+
+
+def test_confirmed_and_rolled_back_bring_what_the_guard_saw(host: Any) -> None:
+    host.trial("started", guard={"baseline_seconds": 1})
+    assert host.trial("rolled_back", _ansible_check_mode=True)["samples"] == []
+    series = host.trial("confirmed", samples=100)["samples"]
+    assert series[0]["phase"] == "armed"
+    assert series[-1]["phase"] in ("on_trial", "confirming")
+    assert host.trial("rolled_back", to="original", samples=2, _ansible_check_mode=True)["samples"] == series[-2:]
+    assert len(host.trial("rolled_back", to="original", samples=2)["samples"]) == 2
+    assert "samples must be between" in host.trial("rolled_back", samples=-1)["msg"]
+
+
+def test_check_mode_predicts_a_confirmation_and_a_rollback(host: Any) -> None:
+    host.trial("started", sysctl={"net.ipv4.ip_forward": 1, "net.ipv4.tcp_fin_timeout": 20})
+    predicted = host.trial("confirmed", _ansible_check_mode=True)
+    undone = host.trial("rolled_back", _ansible_check_mode=True)
+    assert host.info()["pending"]
+    real = host.trial("rolled_back")
+    assert undone["diff"] == real["diff"]
+    assert "net.ipv4.conf.default.forwarding = 1" in real["diff"][0]["before"]
+    host.trial("started", sysctl={"net.ipv4.ip_forward": 1, "net.ipv4.tcp_fin_timeout": 20})
+    confirmed = host.trial("confirmed")
+    assert predicted["diff"] == confirmed["diff"]
+    assert predicted["values"] == confirmed["values"]
+    assert predicted["trial"]["state"] == confirmed["trial"]["state"] == "confirmed"
+
+
+def test_check_mode_and_diff_leave_out_what_a_rollback_leaves_alone(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30, "net.core.somaxconn": 99}, rollout_id="r2")
+    host.write("net.core.somaxconn", "77")
+    for arguments in ({}, {"to": "original"}):
+        predicted = host.trial("rolled_back", _ansible_check_mode=True, **arguments)
+        if arguments:
+            host.write("net.ipv4.tcp_tw_reuse", "0")
+            predicted = host.trial("rolled_back", _ansible_check_mode=True, **arguments)
+        real = host.trial("rolled_back", **arguments)
+        assert predicted["diff"] == real["diff"]
+        assert "somaxconn" not in json.dumps(real["diff"])
+    assert [entry["key"] for entry in real["drift"]] == ["net.ipv4.tcp_tw_reuse"]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "60"
+
+
+def test_a_trial_that_this_look_ended_was_the_one_to_roll_back(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    confirmed = host.whole()
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r2")
+    host.namespace.run(["sh", "-c", "pkill -KILL -f guard[.]pyz; while pgrep -f guard[.]pyz; do sleep 0.05; done"])
+    predicted = host.trial("rolled_back", _ansible_check_mode=True)
+    real = host.trial("rolled_back")
+    assert real["trial"]["rollout_id"] == "r2"
+    assert (predicted["changed"], predicted["diff"]) == (real["changed"], real["diff"])
+    assert host.whole() == confirmed
 
 
 def test_one_pending_trial_a_host(host: Any) -> None:
