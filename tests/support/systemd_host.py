@@ -140,11 +140,13 @@ class Container:
             start_new_session=True,
         )
 
-    def start(self, image: pathlib.Path, volumes: Sequence[str] = ()) -> None:
+    def start(
+        self, image: pathlib.Path, volumes: Sequence[str] = (), capabilities: str = "SYS_ADMIN,NET_ADMIN"
+    ) -> None:
         self.podman(
             *["run", "--detach", f"--name={NAME}", "--hostname=nettune-test", "--network=none", "--systemd=always"],
             # Of what podman takes away, systemd needs mounts, and the tests the network.
-            *["--cap-add=SYS_ADMIN,NET_ADMIN", "--security-opt=seccomp=unconfined"],
+            *[f"--cap-add={capabilities}", "--security-opt=seccomp=unconfined"],
             *["--security-opt=apparmor=unconfined"],
             *["--cgroupns=private", "--ulimit=nofile=1024:1024", "--ulimit=nproc=32768:32768"],
             *[f"--volume={volume}" for volume in volumes],
@@ -178,12 +180,12 @@ class Container:
 
 
 @contextlib.contextmanager
-def new_container(image: pathlib.Path, volumes: Sequence[str] = ()) -> Iterator[Container]:
+def new_container(image: pathlib.Path, volumes: Sequence[str] = (), **options: str) -> Iterator[Container]:
     """A booted host, for as long as this process holds it."""
     container = Container.new()
     cleaner = container.remove_at_the_end_of(subprocess.PIPE)
     try:
-        container.start(image, volumes)
+        container.start(image, volumes, **options)
         yield container
     finally:
         assert cleaner.stdin

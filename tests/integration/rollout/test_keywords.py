@@ -73,8 +73,6 @@ def test_what_goes_wrong_in_the_playbook(make_fleet: Make, case: str) -> None:
 
 KEYWORDS: dict[str, dict[str, Any]] = {
     "max_fail_percentage: 0": {"max_fail_percentage": 0},
-    "max_fail_percentage: 100": {"max_fail_percentage": 100},
-    "any_errors_fatal": {"any_errors_fatal": True},
     "ignore_errors": {"ignore_errors": True},
     "ignore_unreachable": {"ignore_unreachable": True},
     "all at once": {"max_fail_percentage": 100, "ignore_errors": True, "ignore_unreachable": True},

@@ -74,6 +74,23 @@ class Host:
             raise AssertionError(f"{name} ended with {done.returncode}: {done.stdout}{done.stderr}") from None
         return answer
 
+    def module_inside(self, name: str, **args: Any) -> dict[str, Any]:
+        """The same with no more than the container's own capabilities."""
+        if args["state"] == "started":
+            args = {"rollout_id": "r1", "guard": {"baseline_seconds": 0}, **args}
+        command = [*self._container.command, "exec", "--interactive", systemd_host.NAME, "env", *_ENVIRONMENT]
+        done = subprocess.run(
+            [*command, "python3", "-m", f"{MODULES}.{name}"],
+            env=self._container.env,
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": args}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        answer: dict[str, Any] = json.loads(done.stdout or done.stderr)
+        return answer
+
     def trial(self, state: str, **args: Any) -> dict[str, Any]:
         if state == "started":
             args = {"sysctl": SET, "rollout_id": "r1", "guard": {"baseline_seconds": 0}, **args}
@@ -156,12 +173,12 @@ def image() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def new_host(image: pathlib.Path) -> Iterator[Host]:
+def new_host(image: pathlib.Path, **options: str) -> Iterator[Host]:
     controller = [
         f"{pathlib.Path(ansible.__file__).parent}:{PYTHONPATH}/ansible:ro",
         f"{systemd_host.ROOT}/plugins:{PYTHONPATH}/ansible_collections/nettune/kernel/plugins:ro",
     ]
-    with systemd_host.new_container(image, controller) as container:
+    with systemd_host.new_container(image, controller, **options) as container:
         yield Host(container)
 
 

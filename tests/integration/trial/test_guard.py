@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import time
 from typing import Any
 
 import pytest
 from rejects import REJECTS
+
+from .conftest import PATH, SET
 
 
 def rejects(host: Any) -> int:
@@ -79,14 +83,54 @@ def test_rejects_as_many_as_before_are_no_evidence(host: Any) -> None:
         noise.wait()
 
 
-def test_a_counter_with_a_limit_of_its_own(host: Any) -> None:
-    limits = {"Tcp.AttemptFails": 3}
-    host.trial("started", guard={"baseline_seconds": 0, "max_rise": limits})
-    refused = "import socket\nfor _ in range(5):\n    socket.socket().connect_ex(('127.0.0.1', 1))"
-    host.namespace.run(["python3", "-c", refused])
+# What makes the kernel count each of them on loopback.
+DAMAGE = {
+    "TcpExt.ListenDrops": """
+server.listen(0)
+clients = [socket.socket() for _ in range(7)]
+for client in clients:
+    client.setblocking(False)
+    client.connect_ex(server.getsockname())
+""",
+    "TcpExt.TCPTimeWaitOverflow": """
+server.listen(7)
+for _ in range(7):
+    client = socket.create_connection(server.getsockname())
+    server.accept()[0].close()
+    client.close()
+""",
+    "Tcp.AttemptFails": """
+for _ in range(7):
+    socket.socket().connect_ex(server.getsockname())
+""",
+    "Tcp.EstabResets": """
+server.listen(7)
+for _ in range(7):
+    client = socket.create_connection(server.getsockname())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+""",
+    "Tcp.OutRsts": """
+for _ in range(7):
+    socket.socket().connect_ex(server.getsockname())
+""",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_counter_with_a_limit_of_its_own(host: Any, name: str) -> None:
+    host.write("net.ipv4.tcp_max_tw_buckets", "1")
+    before = host.whole()
+    host.trial("started", guard={"baseline_seconds": 0, "max_rise": {name: 3}})
+    script = "import socket, struct\nserver = socket.socket()\nserver.bind(('127.0.0.1', 0))\n" + DAMAGE[name]
+    host.namespace.run(["python3", "-c", script])
+    there = time.time()
     outcome = host.wait_until_over()
+    assert outcome["ended"] - there < 2
     assert outcome["by_evidence"]
-    assert outcome["reason"] == "Tcp.AttemptFails rose by 5 (limit 3)"
+    rise = int(re.fullmatch(rf"{re.escape(name)} rose by (\d+) \(limit 3\)", outcome["reason"]).group(1))
+    assert rise > 3
+    assert host.whole() == before
 
 
 @pytest.mark.parametrize("limits", [{"TcpExt.Nonsense": 3}, {"Tcp.AttemptFails": "many"}, {"Tcp.AttemptFails": -1}])
@@ -164,23 +208,50 @@ def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
     assert host.whole() == before
 
 
-# A day forward and back again, for everything in this process that asks for the time of day.
+# A trial whose guard, the real one, finds another day each time that it asks; and whose module lived in tomorrow.
 CLOCK = """
-import sys, time
-from ansible_collections.nettune.kernel.plugins.module_utils import _guard, _trial
-trials = _trial.Trials()
-guard = _guard.Guard(trials, trials.pending()["id"])
-real = time.time
-for days in (1, -1):
-    time.time = lambda: real() + days * 86400
-    assert guard.step(), "the trial ended"
-print(trials.pending()["phase"])
+import json, sys, time
+from ansible_collections.nettune.kernel.plugins.module_utils import _guard_process, _trial
+_guard_process._MAIN = (
+    "import itertools, time\\n"
+    "real, days = time.time, itertools.cycle((1, -1))\\n"
+    "time.time = lambda: real() + 86400 * next(days)\\n" + _guard_process._MAIN
+)
+now = time.time
+time.time = lambda: now() + 86400
+_trial.Trials().start(**json.loads(sys.argv[1]))
+"""
+YESTERDAY = """
+import time
+from ansible_collections.nettune.kernel.plugins.module_utils import _trial
+now = time.time
+time.time = lambda: now() - 86400
+_trial.Trials().confirm("r1")
 """
 
 
 def test_a_clock_that_jumps_moves_no_deadline(host: Any) -> None:
+    before = host.whole()
+    guard = {"enabled": True, "baseline_seconds": 0, "min_events": 10, "max_per_1000": 5.0, "max_ratio": 1.5}
+    arguments = {
+        "values": SET,
+        "content": "".join(f"{key} = {value}\n" for key, value in SET.items()),
+        "path": PATH,
+        "rollout_id": "r1",
+        "confirm_within": 10,
+        "guard": {**guard, "alpha": 0.01, "max_rise": {}},
+    }
+    began = time.monotonic()
+    host.namespace.run(["python3", "-c", CLOCK, json.dumps(arguments)], env=host.namespace.environment)
+    assert 0 < host.info()["pending"]["seconds_left"] <= 10
+    outcome = host.wait_until_over(seconds=20)
+    assert time.monotonic() - began > 10
+    assert outcome["reason"] == "nobody confirmed it in time"
+    assert abs(outcome["ended"] - time.time()) > 80000, "the guard's clock did not jump"
+    assert host.whole() == before
+
+
+def test_a_confirmation_from_another_day_counts(host: Any) -> None:
     host.trial("started", confirm_within=60)
-    done = host.namespace.run(["python3", "-c", CLOCK], env=host.namespace.environment)
-    assert done.stdout == "on_trial\n"
-    seconds_left = host.info()["pending"]["seconds_left"]
-    assert 40 < seconds_left <= 60
+    host.namespace.run(["python3", "-c", YESTERDAY], env=host.namespace.environment)
+    assert host.info()["history"][0]["state"] == "confirmed"

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A trial whose guard, the real one, dies once: before or after the n-th thing that it does to the host.
+
+    python3 -c SCRIPT TRIGGER FATAL before|after guard|both
+
+Then /run/died is there; a guard that came to its end without dying leaves the number of its points in /run/points. The
+trigger is what makes the guard act: evidence, or the death of who confirms or undoes.
+"""
+
+KEY = "net.ipv4.tcp_fin_timeout"
+SET = {KEY: "20", "net.ipv4.ip_forward": "1"}
+PATH = "/etc/sysctl.d/90-nettune.conf"
+REASON = "Tcp.AttemptFails rose by 5 (limit 3)"
+
+# The main program of the guard's archive.
+_MAIN = """
+import os, signal, sys
+from nettune_guard import _enforce, _guard, _state, _sysctl_file
+
+count = 0
+
+def die():
+    with open("/run/died", "x"):
+        pass
+    if {whom!r} == "both":
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def counted(function):
+    def call(*args, **kwargs):
+        global count
+        count += 1
+        fatal = count == {fatal} and not os.path.exists("/run/died")
+        if fatal and {when!r} == "before":
+            die()
+        result = function(*args, **kwargs)
+        if fatal:
+            die()
+        return result
+    return call
+
+for owner, name in (
+    (_state.State, "write"),
+    (_state.State, "remove"),
+    (_enforce, "write_value"),
+    (_sysctl_file, "write_atomically"),
+    (_sysctl_file, "remove"),
+    (os, "rename"),
+    (os, "unlink"),
+    (os, "rmdir"),
+):
+    setattr(owner, name, counted(getattr(owner, name)))
+code = _guard.main(sys.argv[1:])
+if count:
+    with open("/run/points", "w") as stream:
+        stream.write(str(count))
+sys.exit(code)
+"""
+
+SCRIPT = f"""
+import os, signal, socket, sys
+from ansible_collections.nettune.kernel.plugins.module_utils import _guard_process, _sysctl_file, _trial
+
+MAIN, SET, PATH = {_MAIN!r}, {SET!r}, {PATH!r}
+GUARD = dict(enabled=True, baseline_seconds=0, min_events=10, max_per_1000=5.0, max_ratio=1.5, alpha=0.01)
+trigger, fatal, when, whom = sys.argv[1:]
+trials = _trial.Trials()
+
+def start(confirm_within):
+    content = "".join("%s = %s\\n" % item for item in SET.items())
+    guard = dict(GUARD, max_rise={{"Tcp.AttemptFails": 3}})
+    trials.start(SET, content, PATH, "r1", confirm_within, guard)
+
+def let_guards_die():
+    _guard_process._MAIN = MAIN.format(fatal=int(fatal), when=when, whom=whom)
+
+def die_after(owner, name):
+    function = getattr(owner, name)
+    def call(*args, **kwargs):
+        function(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, call)
+
+if whom == "both":
+    _guard_process._START_SECONDS = 3.0
+if trigger == "undo":
+    start(60)
+    trials.confirm("r1")
+let_guards_die()
+if trigger == "undo":
+    die_after(_trial, "_restore_file")
+    trials.roll_back("a test")
+start(60)
+if trigger == "evidence":
+    for _attempt in range(5):
+        socket.socket().connect_ex(("127.0.0.1", 1))
+if trigger == "confirm":
+    die_after(_sysctl_file, "write")
+    trials.confirm("r1")
+"""
