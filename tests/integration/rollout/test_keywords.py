@@ -112,6 +112,16 @@ def test_batches_of_a_play_of_ones_own(make_fleet: Make) -> None:
     assert len(list(fleet.reports.glob("*.json"))) == 2
 
 
+def test_a_batch_that_breaks_the_limit_of_a_failure_domain(make_fleet: Make) -> None:
+    fleet = make_fleet(2)
+    inventory = fleet.with_variables({host: {"rack": "a"} for host in fleet.hosts})
+    play = fleet.play({"hosts": "all", "gather_facts": False, "roles": ["nettune.kernel.tune"]})
+    result = fleet.run(play, {"tune_failure_domain": "rack", "tune_max_out_per_group": 1}, *inventory)
+    assert result.returncode != 0
+    assert "Wave 1 is planned for host1, and the play has host1, host2" in result.stdout
+    assert set(fleet.fates().values()) == {UNTOUCHED}
+
+
 @pytest.mark.parametrize("strategy", ["free", "ansible.builtin.host_pinned"])
 def test_a_strategy_without_waves_is_refused(make_fleet: Make, strategy: str) -> None:
     fleet = make_fleet(2)
