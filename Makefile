@@ -52,7 +52,7 @@ test-matrix: ## Scenario default with the oldest ansible-core and Python, and wi
 
 test-vm: ## Kernels of their own in virtual machines: reboots, IPVS, the catalogue; also KERNEL_IMAGE=path [MODULES=folder]
 	@tools/setup test vm
-	@KERNEL_IMAGE="$(KERNEL_IMAGE)" MODULES="$(MODULES)" $(PYTEST) -m vm -n2 --dist=loadgroup tests/vm $(ARGS)
+	@KERNEL_IMAGE="$(KERNEL_IMAGE)" MODULES="$(MODULES)" $(PYTEST) -m vm -n2 tests/vm $(ARGS)
 
 chaos: ## N random failures in trials (default 1000), drawn by SEED; each host must come out old or new
 	@tools/setup test lab

@@ -43,6 +43,7 @@ def up(arguments: argparse.Namespace) -> None:
     machine = Machine(_name(arguments))
     wish = _wish(arguments)
     root.disk()
+    _sweep()
     with _locked(machine):
         if machine.is_up and boot.answers(machine):
             print(f"vm {machine.name} is up already: {machine.inventory}")
@@ -88,7 +89,7 @@ def status(_arguments: argparse.Namespace) -> None:
         print("no virtual machine is up")
     for machine in machines:
         if not machine.is_up:
-            print(f"{machine.name}: not running, `down` removes what is left of it; it said {machine.serial}")
+            print(f"{machine.name}: not running; the next `up` or `down` removes {machine.directory}")
             continue
         about = machine.description
         silent = "" if boot.answers(machine) else ", does not answer"
@@ -113,12 +114,29 @@ def _wish(arguments: argparse.Namespace) -> boot.Wish:
 
 
 @contextlib.contextmanager
-def _locked(machine: Machine) -> Iterator[None]:
-    """One process brings this machine up or down at a time."""
+def _locked(machine: Machine, wait: bool = True) -> Iterator[None]:
+    """One process brings this machine up or down at a time. The lock goes with the machine."""
     machine.root.mkdir(exist_ok=True)
-    with open(machine.root / f"{machine.name}.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = machine.root / f"{machine.name}.lock"
+    while True:
+        with open(path, "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                continue  # whoever held it has removed it
+            try:
+                yield
+            finally:
+                if not machine.directory.exists():
+                    path.unlink()
+            return
+
+
+def _sweep() -> None:
+    """Forget machines that have ended, of whatever: their qemu is gone with their keeper."""
+    for machine in all_machines():
+        with contextlib.suppress(BlockingIOError), _locked(machine, wait=False):
+            if machine.init_pid() is None:
+                machine.remove()
 
 
 def _check_machine() -> None:

@@ -17,6 +17,7 @@ leave it as they found it, or reboot it.
     machine.put(source, target)             a local file or folder, on its disk for good
     machine.python(script, *words)          run by its Python, which can import the collection; `input=`, `check=`
     machine.module("net_facts", **args)     what a module of the collection answers there
+    machine.reboots_during(command)         run what may crash it; whether it did, and then answers again
     machine.reboot_hard()                   `echo b > /proc/sysrq-trigger`: no clean shutdown; until it answers again
     machine.release, machine.version        "6.1.0-50-cloud-amd64", (6, 1)
     machine.inventory                       an Ansible inventory of it, for `-i`: the host vm-..., in the group servers
@@ -45,6 +46,7 @@ from typing import Any
 
 import ansible
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = ROOT / "lab" / "vm"
@@ -55,6 +57,7 @@ CHECKOUT = "/opt/checkout"
 ENVIRONMENT = f"PYTHONPATH=/opt/controller:{CHECKOUT}/playbooks/collections PYTHONDONTWRITEBYTECODE=1"
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"
 CANNOT_BE_HAD = 3  # of lab/vm: the exit code where a kernel cannot be had
+SECONDS_TO_REBOOT = 300  # ten where nobody else is at work
 
 
 class Machine:
@@ -166,18 +169,31 @@ class Machine:
     def boot_id(self) -> str:
         return self.output(["cat", "/proc/sys/kernel/random/boot_id"])
 
-    def reboot_hard(self) -> None:
+    def reboot_hard(self, by: str = "echo b >/proc/sysrq-trigger") -> None:
+        assert self.reboots_during(by), f"it does not reboot by {by}"
+
+    def reboots_during(self, command: str) -> bool:
+        """Run what may reboot the machine by itself; True once it answers again, False where the command just ended."""
         if self.forgets:
             pytest.skip(f"the root of {self.kernel} is in memory, for want of a driver for its disk")
-        former = self.boot_id()
-        # In the background, so that ssh ends before the machine does.
-        self.run("echo 1 >/proc/sys/kernel/sysrq; (sleep 0.2; echo b >/proc/sysrq-trigger) >/dev/null 2>&1 &")
+        boots = self._boots()
+        deadline = time.monotonic() + SECONDS_TO_REBOOT
+        with subprocess.Popen(self.command(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+            while self._boots() == boots:
+                if running.poll() == 0:
+                    return False
+                assert running.poll() is None, f"{command} ended with {running.poll()}"
+                assert time.monotonic() < deadline, f"neither end nor reboot: {command}"
+                time.sleep(0.05)
+            running.kill()
         self.close()
-        deadline = time.monotonic() + 240
-        while self.boot_id() in ("", former):
+        while self.run("true", check=False).returncode:
             assert time.monotonic() < deadline, f"it does not come back, see {self.directory}/serial.log"
-            self.close()
             time.sleep(0.2)
+        return True
+
+    def _boots(self) -> int:
+        return (self.directory / "serial.log").read_bytes().count(b"] Linux version ")
 
     def close(self) -> None:
         """Let go of the connection that all commands share."""
@@ -232,14 +248,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "machine" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("kernels")
         wanted = [BROUGHT] if BROUGHT else [one for one in KERNELS if only is None or one in only.args]
-        # All tests of a kernel in one process, which has its machine.
-        metafunc.parametrize(
-            "machine",
-            [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in wanted],
-            ids=[pathlib.Path(one).name for one in wanted],
-            indirect=True,
-            scope="session",
-        )
+        names = [pathlib.Path(one).name for one in wanted]
+        metafunc.parametrize("machine", wanted, ids=names, indirect=True, scope="session")
+
+
+class ByKernel(LoadScopeScheduling):  # type: ignore[misc]
+    """All tests of a kernel in one process, which has its machine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        words = re.split(r"[][-]", nodeid)
+        return next((kernel for kernel in KERNELS if kernel in words), "several kernels")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return ByKernel(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

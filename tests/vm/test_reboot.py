@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A crash of the machine at each point of a trial: it boots entirely old or entirely new, and the next run works.
+
+The crash is the kernel's own (`b` to sysrq-trigger), in the moment of the point. What the disk was given survives it,
+what was only in the kernel's memory does not: a step that forgets an fsync loses here what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import pytest
+
+from .conftest import ENVIRONMENT, ROOT
+
+PATH = "/etc/sysctl.d/90-nettune.conf"
+SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
+CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
+GUARD = {
+    "enabled": True,
+    "baseline_seconds": 0,
+    "min_events": 10,
+    "max_per_1000": 5.0,
+    "max_ratio": 1.5,
+    "alpha": 0.01,
+    "max_rise": {},
+}
+START = {
+    "values": SET,
+    "content": CONTENT,
+    "path": PATH,
+    "rollout_id": "r1",
+    "confirm_within": 600,
+    "guard": GUARD,
+    "force": True,
+}
+CONFIRM = {"rollout_id": "r1"}
+UNDO = {"reason": "a test"}
+TOOLS = "/opt/chaos"
+# What a boot draws by chance, or computes from the memory that happens to be free.
+OF_THE_BOOT = ("net/core/netdev_rss_key", "net/ipv4/tcp_mem", "net/ipv4/udp_mem")
+
+
+class Host:
+    """The machine, through what the tests of chaos use on their hosts."""
+
+    def __init__(self, machine: Any) -> None:
+        self._machine = machine
+        for name in ("step.py", "inspect_host.py"):
+            machine.put(ROOT / "tests" / "chaos" / name, f"{TOOLS}/{name}")
+
+    def look(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._machine.run(f"python3 {TOOLS}/inspect_host.py").stdout)
+        for key in OF_THE_BOOT:
+            found["tree"].pop(key, None)
+        return found
+
+    def step(self, name: str, arguments: dict[str, Any]) -> int:
+        """How many things it did to the host."""
+        answer = json.loads(self._machine.run(_step(name, arguments, 0, "after")).stdout.splitlines()[-1])
+        assert "operations" in answer, answer
+        return int(answer["operations"])
+
+    def crash_at(self, name: str, arguments: dict[str, Any], number: int, when: str) -> None:
+        """Crash before or after the n-th thing that the step does, where it waits for what never comes."""
+        step = f"mkfifo /run/never; {_step(name, arguments, number, when)} <>/run/never"
+        crash = 'while read -r line; do [ "$line" != frozen ] || echo b >/proc/sysrq-trigger; done'
+        self._machine.reboot_hard(by=f"{step} | {crash}")
+
+
+def _step(name: str, arguments: dict[str, Any], number: int, when: str) -> str:
+    words = ["python3", f"{TOOLS}/step.py", name, json.dumps(arguments), str(number), when]
+    return f"{ENVIRONMENT} {shlex.join(words)}"
+
+
+def is_like(host: dict[str, Any], other: dict[str, Any]) -> bool:
+    return host["tree"] == other["tree"] and host["files"] == other["files"]
+
+
+@pytest.fixture(scope="module")
+def host(machine: Any) -> Host:
+    return Host(machine)
+
+
+@pytest.fixture(scope="module")
+def old(machine: Any, host: Host) -> dict[str, Any]:
+    """The host as it boots without a trial."""
+    machine.reboot_hard()
+    return host.look()
+
+
+@pytest.fixture(scope="module")
+def new(machine: Any, host: Host, old: dict[str, Any]) -> dict[str, Any]:
+    """The host as it boots with the set confirmed, and after that undone."""
+    host.step("start", START)
+    host.step("confirm", CONFIRM)
+    machine.reboot_hard()
+    booted = host.look()
+    assert {key: booted["tree"][key.replace(".", "/")] for key in SET} == SET
+    assert booted["files"][PATH][3] == CONTENT
+    assert booted["left"] == []
+    host.step("roll_back", UNDO)
+    assert is_like(host.look(), old)
+    return booted
+
+
+def settle(host: Host, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """After a crash: which of both the host has booted as, and stays with the next look. Leaves it old."""
+    booted = host.look()
+    outcome = "new" if is_like(booted, new) else "old"
+    assert is_like(booted, new if outcome == "new" else old), "neither old nor new"
+    host.step("look", {})
+    settled = host.look()
+    assert is_like(settled, booted)
+    assert settled["left"] == []
+    if settled["history"]:
+        assert settled["history"][0]["state"] == ("confirmed" if outcome == "new" else "rolled_back")
+    if outcome == "new":
+        host.step("roll_back", UNDO)
+        assert is_like(host.look(), old)
+    return outcome
+
+
+def test_before_arming(host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.crash_at("start", START, 1, "before")
+    assert host.look()["history"][:1] == []
+    assert settle(host, old, new) == "old"
+
+
+@pytest.mark.parametrize("point", [2, 4])
+def test_while_it_arms_and_writes(point: int, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.crash_at("start", START, point, "after")
+    assert settle(host, old, new) == "old"
+
+
+def test_on_trial(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.step("start", START)
+    assert machine.output("cat /proc/sys/net/ipv4/tcp_fin_timeout") == "20"
+    machine.reboot_hard()
+    assert settle(host, old, new) == "old"
+    assert "rebooted" in host.look()["history"][0]["reason"]
+
+
+def test_at_every_step_of_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.step("start", START)
+    points = host.step("confirm", CONFIRM)
+    assert points >= 4
+    host.step("roll_back", UNDO)
+    outcomes = []
+    for point in range(1, points + 1):
+        host.step("start", START)
+        host.crash_at("confirm", CONFIRM, point, "after")
+        outcomes.append(settle(host, old, new))
+    print(f"{machine.release}: confirming, after each of {points} points: {' '.join(outcomes)}", file=sys.stderr)
+    # Once it is new it stays new.
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert set(outcomes) == {"old", "new"}
+
+
+def test_after_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.step("start", START)
+    host.step("confirm", CONFIRM)
+    machine.reboot_hard()
+    assert settle(host, old, new) == "new"
+
+
+def test_after_rolling_back(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.step("start", START)
+    host.step("roll_back", UNDO)
+    machine.reboot_hard()
+    assert settle(host, old, new) == "old"
+
+
+def test_after_undoing_what_was_confirmed(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    host.step("start", START)
+    host.step("confirm", CONFIRM)
+    host.step("roll_back", UNDO)
+    machine.reboot_hard()
+    assert settle(host, old, new) == "old"
