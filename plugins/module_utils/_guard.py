@@ -17,9 +17,9 @@ from . import _guard_process
 from ._counters import now, sample
 from ._host_evidence import HostEvidence
 from ._log import log
-from ._state import Busy, Damaged, State, StateError, try_flock
+from ._state import PENDING, Busy, Damaged, State, StateError, try_flock
 from ._sysctl_file import holds
-from ._trial import PENDING, TrialError, Trials
+from ._trial import TrialError, Trials
 
 # Some hours at one sample a second; at this size the oldest half is dropped.
 _SAMPLES_BYTES = 4 * 1024 * 1024

@@ -5,7 +5,7 @@
 
 from . import _counters, _host, _interfaces, _processes, _sockets, _sysctl_files, _topology, _writers
 from ._procfs import read_tree
-from ._state import PENDING, State
+from ._state import PENDING, State, StateError
 
 SUBSETS = ("all", "counters")
 
@@ -29,7 +29,7 @@ def _ask(facts, what, function, *args):
     """function's answer, or None and a note of what could not be read."""
     try:
         return function(*args)
-    except (OSError, ValueError) as problem:
+    except (OSError, StateError, ValueError) as problem:
         facts["unreadable"].append({"what": what, "reason": getattr(problem, "strerror", None) or str(problem)})
         return None
 

@@ -16,6 +16,8 @@ import time
 from ._log import log
 
 FOLDER = "/var/lib/nettune"
+# The document of the pending trial.
+PENDING = "trial.json"
 
 
 class StateError(Exception):

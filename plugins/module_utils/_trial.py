@@ -25,10 +25,9 @@ from ._enforce import Denied, Refused, enforce
 from ._live import obstacle, restore, side_effects, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
-from ._state import Damaged, State, StateError
+from ._state import PENDING, Damaged, State, StateError
 from ._sysctl_set import set_hash
 
-PENDING = "trial.json"
 CONFIRMED = "confirmed.json"
 HISTORY = "history.json"
 ORIGINALS = "originals.json"
