@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever is killed, nothing of a virtual machine goes on, and nothing is mounted."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .conftest import BROUGHT, ROOT, TOOL
+
+KERNEL = BROUGHT or "6.1"
+NAME = pathlib.Path(KERNEL).name
+
+
+class Life:
+    """A machine driven through the command line, of which only processes and files are looked at."""
+
+    def __init__(self) -> None:
+        self._instance = f"life{os.getpid()}"
+        self.directory = ROOT / ".vm" / f"{NAME}.{self._instance}"
+
+    def command(self, command: str, *words: str) -> list[str]:
+        modules = ["--modules", os.environ["MODULES"]] if command == "up" and os.environ.get("MODULES") else []
+        return [sys.executable, str(TOOL), command, KERNEL, "--instance", self._instance, *modules, *words]
+
+    def run(self, command: str, *words: str) -> str:
+        done = subprocess.run(self.command(command, *words), capture_output=True, text=True, check=False, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def processes(self) -> dict[int, str]:
+        """The keeper and qemu, by what their command lines name."""
+        found = {}
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = entry.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue  # it has just ended
+            if any(word.startswith(f"file:{self.directory}/") for word in words):
+                found[int(entry.parent.name)] = "qemu" if words[0].startswith("qemu") else "keeper"
+        return found
+
+    def process(self, kind: str) -> int:
+        return next(pid for pid, found in self.processes().items() if found == kind)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.processes()
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    mounts = pathlib.Path("/proc/mounts").read_text()
+    life = Life()
+    yield life
+    life.run("down")
+    assert not life.processes()
+    assert not life.directory.exists()
+    assert pathlib.Path("/proc/mounts").read_text() == mounts
+
+
+def test_killed_while_it_comes_up(life: Life) -> None:
+    with subprocess.Popen(life.command("up"), stdout=subprocess.DEVNULL) as up:
+        life.wait_until(lambda: len(life.processes()) == 2, seconds=600)
+        up.kill()
+    life.wait_until(lambda: not life.processes())
+
+
+@pytest.mark.parametrize("kind", ["keeper", "qemu"])
+def test_killed_while_it_is_up(life: Life, kind: str) -> None:
+    assert f"vm {NAME}" in life.run("up")
+    assert len(life.processes()) == 2
+    os.kill(life.process(kind), signal.SIGKILL)
+    life.wait_until(lambda: not life.processes())
+    status = subprocess.run([sys.executable, str(TOOL), "status"], capture_output=True, text=True, check=True).stdout
+    assert f"{life.directory.name}: not running" in status
+
+
+def test_it_ends_with_what_it_is_bound_to(life: Life) -> None:
+    with subprocess.Popen(["sleep", "600"]) as owner:
+        life.run("up", "--bound-to", str(owner.pid))
+        assert json.loads((life.directory / "lab.json").read_text())["release"]
+        owner.kill()
+    life.wait_until(lambda: not life.processes())
+    life.wait_until(lambda: not life.directory.exists())
+
+
+def test_it_ends_when_its_directory_is_removed(life: Life) -> None:
+    life.run("up")
+    shutil.rmtree(life.directory)
+    life.wait_until(lambda: not life.processes())
