@@ -364,7 +364,7 @@ class Score:
 
     def false_alarms_are_too_many(self, each):
         allowed = ALPHA * self.nulls + 3 * math.sqrt(ALPHA * self.nulls)
-        return self.false > allowed or (each and max(self.worst.values())[0] > ALPHA)
+        return self.false > allowed or (each and self.worst[1.0][0] > ALPHA)
 
 
 def _cell(polls, timed):

@@ -540,6 +540,19 @@ def dispersion(hosts, beside=()):
     return worst
 
 
+def dispersions(hosts):
+    """The same for each host: a busy one may have longer bursts than all have on average."""
+    worst = [1.0] * len(hosts)
+    for length in _BLOCKS:
+        blocks = [
+            [_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)] for series in hosts
+        ]
+        deviations = _deviations(blocks)
+        everybody = _shrunk(deviations, _DISPERSION)
+        worst = [max(known, _shrunk([own], everybody)) for known, own in zip(worst, deviations)]
+    return worst
+
+
 def _shrunk(deviations, prior):
     """The ratio of sums, not the mean of ratios: a host counts by its events, as it does in the sum of all hosts."""
     squares = sum(square for host in deviations for square, _variance in host)

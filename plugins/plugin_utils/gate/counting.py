@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.module_utils._evidence import dispersion, increments
+from ansible_collections.nettune.kernel.plugins.module_utils._evidence import dispersion, dispersions, increments
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import CONNECTS, COUNTERS, Counts, counts
 
 Pair = tuple[int, int]  # (events, opens)
@@ -67,6 +67,12 @@ class Counted:
         before = _aligned([track.even.get(group, []) for track in quiet])
         soak = _aligned([[pair or _NOTHING for pair in track.soak.get(group, [])] for track in self.controls.values()])
         return max(float(dispersion(before)), float(dispersion(soak)))
+
+    def dispersions(self, group: str) -> dict[str, float]:
+        """Of each host of the wave, where that is known."""
+        longest = max((len(track.even.get(group, [])) for track in self.hosts.values()), default=0)
+        series = {name: track.even[group] for name, track in self.hosts.items() if len(track.even[group]) == longest}
+        return dict(zip(series, map(float, dispersions(list(series.values()))), strict=True))
 
 
 def _aligned(series: Sequence[list[Pair]]) -> list[list[Pair]]:

@@ -40,13 +40,13 @@ class Test:
     track: Track
     # None: judged alone, against its own time before.
     beside: Track | None
-    bursts: Callable[[str], float]
+    bursts: Callable[[str, str | None], float]
     alpha: float
     limits: Limits
 
     @property
     def dispersion(self) -> float:
-        return self.bursts(self.group.name)
+        return self.bursts(self.group.name, self.subject if self.kind == HOST else None)
 
     @cached_property
     def seen(self) -> Pair:
@@ -162,7 +162,11 @@ def odds(log_evidence: float) -> float:
 def tests(counted: Counted, limits: Limits) -> list[Test]:
     found = []
     # Worked out where it matters only: most counters stand still.
-    bursts = cache(counted.dispersion)
+    of_all, of_each = cache(counted.dispersion), cache(counted.dispersions)
+
+    def bursts(group: str, host: str | None) -> float:
+        return max(of_all(group), of_each(group).get(host, 1.0)) if host is not None else of_all(group)
+
     watched = [(group, _parties(counted, group)) for group in groups(limits)]
     watched = [(group, parties) for group, parties in watched if parties]
     for group, parties in watched:
