@@ -25,6 +25,9 @@ ROLES = {
 }
 _CONFIDENCE = ("low", "medium", "high")
 _KEEPALIVED = "/etc/keepalived/keepalived.conf"
+_KIND = re.compile(r"^\s*(lb_kind|lvs_method)\s+(\w+)", re.MULTILINE)  # two words for the same
+# How a director reaches its real servers, as the kernel calls it.
+_METHODS = {"Masq": "lvs_nat", "Route": "lvs_dr", "Tunnel": "lvs_tun"}
 # Addresses on these are a node's own way to services and to its resolver: no director sends them here.
 _NODE_DEVICES = ("kube-ipvs", "nodelocaldns")
 # Behind these a host hides containers and virtual machines of its own.
@@ -61,9 +64,9 @@ def find(interfaces, sysctl, counters, sockets, processes):
     sign; [{what, reason}] of what could not be looked at)."""
     front, role, nat_clients = Evidence(), Evidence(), Evidence()
     unreadable = []
-    vips = _virtual_addresses(interfaces)
+    vips = _virtual_addresses(interfaces, is_node=any(_speaks_for(name) == "kubernetes_node" for name in processes))
     _real_server(front, vips, interfaces, sysctl)
-    _director(role, balances_services="kube-proxy" in processes or _has_device(interfaces, "kube-ipvs"))
+    _director(role, front, balances_services="kube-proxy" in processes or _has_device(interfaces, "kube-ipvs"))
     _translation(role, interfaces, sysctl, unreadable)
     for process, pid in sorted(processes.items()):
         if process in ROLES:
@@ -78,11 +81,16 @@ def find(interfaces, sysctl, counters, sockets, processes):
     return {name: entry for name, entry in found.items() if entry}, unreadable
 
 
-def _virtual_addresses(interfaces):
+def _speaks_for(process):
+    return ROLES[process][0] if process in ROLES else None
+
+
+def _virtual_addresses(interfaces, is_node):
     """Addresses of a single host on a device that no cable ends in."""
     vips = Evidence()
     for interface in interfaces:
-        if interface["name"].startswith(_NODE_DEVICES):
+        # Through tunnels with such an address the pods of several nodes reach each other.
+        if interface["name"].startswith(_NODE_DEVICES) or (is_node and interface["kind"] == "ipip"):
             continue
         if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip"):
             for cidr in interface["addresses"]:
@@ -94,19 +102,23 @@ def _virtual_addresses(interfaces):
 
 
 def _real_server(front, vips, interfaces, sysctl):
+    tunnels = {interface["name"] for interface in interfaces if interface["kind"] == "ipip"}
+    bare = [one["name"] for one in interfaces if one["kind"] == "ipip" and one["state"] != "down" and not _ipv4(one)]
     for vip in (sign for entry in vips.all() for sign in entry["evidence"]):
-        device = vip["fact"].rpartition(" ")[2]
-        if any(interface["name"] == device and interface["kind"] == "ipip" for interface in interfaces):
+        if vip["fact"].rpartition(" ")[2] in tunnels:
             front.add("lvs_tun", "medium", vip["fact"], vip["seen_at"])
             continue
         for key, ignore, announce in _arp(interfaces, sysctl):
-            if ignore >= 1 and announce >= 2:
-                front.add("lvs_dr", "high", vip["fact"], vip["seen_at"])
-                front.add("lvs_dr", "high", "effective arp_ignore %d, arp_announce %d" % (ignore, announce), key)
+            if ignore in (1, 2) and announce == 2:
+                kind = "lvs_tun" if bare else "lvs_dr"
+                front.add(kind, "high", vip["fact"], vip["seen_at"])
+                front.add(kind, "high", "effective arp_ignore %d, arp_announce %d" % (ignore, announce), key)
+                for name in bare:
+                    front.add(kind, "high", "%s is up, without an address" % name, "address list")
                 break
         else:
             # Without the arp settings it may as well be an anycast or a router's address.
-            front.add("lvs_dr", "low", vip["fact"], vip["seen_at"])
+            front.add("lvs_tun" if bare else "lvs_dr", "low", vip["fact"], vip["seen_at"])
     for module in ("toa", "uoa"):
         if re.search("^%s " % module, read_text("/proc/modules", 1 << 20) or "", re.MULTILINE):
             front.add("lvs_fullnat", "medium", "module %s is loaded" % module, "/proc/modules")
@@ -117,7 +129,7 @@ def _arp(interfaces, sysctl):
     for interface in interfaces:
         if interface["name"] == "lo" or interface["kind"] in ("dummy", "ipip"):
             continue
-        if not any("." in address for address in interface["addresses"]):
+        if not _ipv4(interface):
             continue  # ARP is of IPv4 only.
         scope = "net.ipv4.conf.%s." % interface["name"].replace(".", "/")
         ignore, announce = (
@@ -127,19 +139,32 @@ def _arp(interfaces, sysctl):
         yield scope + "arp_*", ignore, announce
 
 
+def _ipv4(interface):
+    return [address for address in interface["addresses"] if "." in address]
+
+
 def _has_device(interfaces, beginning):
     return any(interface["name"].startswith(beginning) for interface in interfaces)
 
 
-def _director(role, balances_services):
+def _director(role, front, balances_services):
     """IPVS has a table; kube-proxy fills the same one with the services of its cluster."""
     methods = parse_ip_vs(read_text("/proc/net/ip_vs", 1 << 22) or "")
+    # Where there are several, Masq comes first: of all methods it asks most of the host.
     for method, count in sorted(methods.items()):
-        speaks_for = "kubernetes_node" if balances_services else "lvs_director"
-        role.add(speaks_for, "high", "%d real servers by %s" % (count, method), "/proc/net/ip_vs")
-    for kind in sorted(set(re.findall(r"^\s*lb_kind\s+(\w+)", read_text(_KEEPALIVED) or "", re.MULTILINE))):
-        # The standby of a pair has the file as well.
-        role.add("lvs_director", "medium", "lb_kind %s" % kind, _KEEPALIVED)
+        fact = "%d real servers by %s" % (count, method)
+        if balances_services:
+            role.add("kubernetes_node", "high", fact, "/proc/net/ip_vs")
+            continue
+        role.add("lvs_director", "high", fact, "/proc/net/ip_vs")
+        if method in _METHODS:
+            front.add(_METHODS[method], "high", fact, "/proc/net/ip_vs")
+    # The standby of a pair has the file as well.
+    for word, kind in sorted(set(_KIND.findall(read_text(_KEEPALIVED) or ""))):
+        fact = "%s %s" % (word, kind)
+        role.add("lvs_director", "medium", fact, _KEEPALIVED)
+        if "lvs_" + kind.lower() in _METHODS.values():
+            front.add("lvs_" + kind.lower(), "medium", fact, _KEEPALIVED)
 
 
 def parse_ip_vs(text):

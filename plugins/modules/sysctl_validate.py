@@ -49,7 +49,7 @@ options:
         elements: str
         choices: [server, client, l7_proxy, database, nat_gateway, lvs_director, kubernetes_node]
       front:
-        description: What brings clients here.
+        description: What brings clients here; on an LVS director, how it passes them on.
         type: str
         choices: [none, nat, lvs_dr, lvs_nat, lvs_tun, lvs_fullnat, l7, unknown]
       clients_behind_nat:

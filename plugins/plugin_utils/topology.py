@@ -102,7 +102,7 @@ def resolve(declared: object, detected: Mapping[str, Any]) -> Topology:
         evidence = "; ".join(sign.evidence for sign in signs if sign.evidence and not sign.weak)
         if mine is not None:
             values[field], known_from[field] = mine, "declared"
-            if theirs is not None and _contradicts(field, mine, theirs):
+            if theirs is not None and _contradicts(field, mine, theirs, values.get("role", ())):
                 contradictions.append(Contradiction(field, _show(mine), _show(theirs), evidence))
         elif theirs is not None:
             values[field] = theirs
@@ -195,7 +195,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def _contradicts(field: str, declared: Any, detected: Any) -> bool:
+def _contradicts(field: str, declared: Any, detected: Any, roles: tuple[str, ...]) -> bool:
     if field == "role":
         # A host may be more than it shows; what it shows should be among what is declared.
         return "nat_gateway" in detected and "nat_gateway" not in declared and "kubernetes_node" not in declared
@@ -204,6 +204,9 @@ def _contradicts(field: str, declared: Any, detected: Any) -> bool:
     if field == "clients_behind_nat":
         # A host can see that clients share an address; it cannot see that they do not.
         return detected is True and declared is False
+    if field == "front" and "lvs_director" in roles and not declared.startswith("lvs_"):
+        # It shows how it passes clients on; what brings them there is another matter.
+        return False
     return bool(declared != detected)
 
 

@@ -28,8 +28,8 @@ def test_the_director_has_the_address(host):
 @pytest.mark.parametrize(
     ("key", "value", "rule"),
     [
-        ("net.ipv4.conf.all.arp_ignore", 0, "lvs.arp_lowered"),
-        ("net.ipv4.conf.all.arp_announce", 1, "lvs.arp_lowered"),
+        ("net.ipv4.conf.all.arp_ignore", 0, "lvs.arp_unfit"),
+        ("net.ipv4.conf.all.arp_announce", 1, "lvs.arp_unfit"),
     ],
 )
 def test_a_set_that_ends_it_is_refused(key, value, rule):

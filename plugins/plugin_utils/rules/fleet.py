@@ -16,7 +16,8 @@ from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 from ansible_collections.nettune.kernel.plugins.plugin_utils.findings import Finding, UnusableRequest
-from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import addressed, effective, key_of
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules import lvs
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import key_of
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import listed, plural
 
 _RECYCLE = "net.ipv4.tcp_tw_recycle"
@@ -26,7 +27,6 @@ _CONNTRACK = "net.netfilter.nf_conntrack_max"
 _IP_SYSCTL = "Documentation/networking/ip-sysctl.rst"
 # Roles that open connections to others of the fleet, and roles that are connected to.
 _OPENING = ("l7_proxy", "client", "kubernetes_node")
-_NEEDED = {"arp_ignore": 1, "arp_announce": 2}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,6 @@ def member(context: Context, stratum: Iterable[str] = ()) -> Member:
     topology = context.topology
     kernel = context.facts.kernel
     after = {key: context.number_after(key) for key in (_RECYCLE, _REUSE, _TIMESTAMPS, _CONNTRACK)}
-    real_server = topology.front in ("lvs_dr", "lvs_tun") and not topology.has_role("lvs_director")
     return Member(
         host=context.host,
         stratum=(f"{kernel.version[0]}.{kernel.version[1]}", *sorted(topology.roles), *map(str, stratum)),
@@ -144,13 +143,10 @@ def member(context: Context, stratum: Iterable[str] = ()) -> Member:
         proposed=context.proposed,
         reasons=frozenset(context.reasons),
         after={key: value for key, value in after.items() if value is not None},
-        arp_short={name: _short(context, name) for name in _NEEDED} if real_server else {},
+        arp_short={name: tuple(interface for interface, _value in lvs.unfit(context, name)) for name in lvs.QUIET}
+        if lvs.behind_director(context)
+        else {},
     )
-
-
-def _short(context: Context, name: str) -> tuple[str, ...]:
-    values = ((interface, effective(context, name, interface)) for interface in addressed(context))
-    return tuple(interface for interface, value in values if value is not None and value < _NEEDED[name])
 
 
 def review_fleet(members: Iterable[Member]) -> list[Finding]:
@@ -224,7 +220,7 @@ def arp_differs_behind_vip(members: Sequence[Member]) -> Iterator[Mismatch]:
         for vip in one.vips if one.arp_short else ():
             by_vip.setdefault(vip, []).append(one)
     for vip, servers in sorted(by_vip.items()):
-        for name, least in _NEEDED.items():
+        for name, (quiet, _effect) in lvs.QUIET.items():
             short = [one for one in servers if one.arp_short[name]]
             if not short or len(short) == len(servers):
                 continue  # all of them: each host's own finding says so
@@ -232,11 +228,11 @@ def arp_differs_behind_vip(members: Sequence[Member]) -> Iterator[Mismatch]:
             yield Mismatch(
                 (key_of("all", name),),
                 _names(short),
-                f"{listed(_names(short))} will have {name} below {least} ({where}), unlike "
+                f"{listed(_names(short))} will not have {name} = {' or '.join(map(str, quiet))} ({where}), unlike "
                 f"{plural(len(servers) - len(short), 'real server')} beside it for {vip}.",
                 "Whoever answers ARP for the virtual address gets all its traffic, past the director; the rest of the "
                 "pool is idle.",
-                f"Write {key_of('all', name)} = {least} on {listed(_names(short))}.",
+                f"Write {key_of('all', name)} = {quiet[0]} on {listed(_names(short))}.",
             )
 
 

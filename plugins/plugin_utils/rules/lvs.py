@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces import (
@@ -18,136 +19,164 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces im
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 
 _REFERENCE = "Documentation/networking/ip-sysctl.rst"
-# What a real server needs, and what it does with less.
-_NEEDED = {
-    "arp_ignore": (1, "answers ARP requests for the virtual address and draws its traffic away from the director"),
-    "arp_announce": (2, "tells its neighbours by ARP that the virtual address is here"),
-}
-
 _TUNNELS = ("tunl", "ipip")
 
+# Effective values with which a real server keeps the virtual address to itself, and what it does with others. From 4 on
+# arp_ignore does as 0, apart from 8; 3 hides only addresses of scope host, which `ip address add` does not give.
+QUIET = {
+    "arp_ignore": ((1, 2), "answers ARP requests for the virtual address and draws its traffic away from the director"),
+    "arp_announce": ((2,), "tells its neighbours by ARP that the virtual address is here"),
+}
+_ANSWERS_NOTHING = 8  # of arp_ignore
 
-def _real_server(context: Context) -> bool:
-    return context.topology.front in ("lvs_dr", "lvs_tun") and "lvs_director" not in context.topology.roles
+
+def behind_director(context: Context) -> bool:
+    """Whether this is a real server that holds the virtual address itself."""
+    return context.topology.front in ("lvs_dr", "lvs_tun") and not context.topology.has_role("lvs_director")
 
 
-def _falling_short(context: Context, name: str) -> Iterator[tuple[str, int]]:
-    """(interface, effective value) of interfaces where it is known to be too low."""
-    least, _effect = _NEEDED[name]
-    for interface in addressed(context):
-        value = effective(context, name, interface)
-        if value is not None and value < least:
-            yield interface, value
+def unfit(context: Context, name: str) -> list[tuple[str, int]]:
+    """(interface, effective value) of interfaces where it is known not to be one of QUIET."""
+    values = ((interface, effective(context, name, interface)) for interface in addressed(context))
+    return [(interface, value) for interface, value in values if value is not None and value not in QUIET[name][0]]
+
+
+def _effect(name: str, values: Iterable[int]) -> str:
+    if name == "arp_ignore" and set(values) == {_ANSWERS_NOTHING}:
+        return "answers no ARP request, also of the director, which then no longer reaches it"
+    return QUIET[name][1]
+
+
+def _unfit_keys(context: Context, name: str) -> list[str]:
+    """Keys of the set whose values are not of QUIET, and count for packets of others."""
+    keys = [key for key in proposed_for(context, name) if scope_of(key) not in ("lo", "default")]
+    return [key for key in keys if (value := context.number(key)) is not None and value not in QUIET[name][0]]
+
+
+def _only_on_lo(context: Context, name: str) -> bool:
+    return context.sets(key_of("lo", name)) and not any(
+        context.sets(key_of(one, name)) for one in ("all", *addressed(context))
+    )
 
 
 @rule("error", _REFERENCE, keys=["*.arp_ignore", "*.arp_announce"])
 def arp_on_lo_only(context: Context) -> Iterator[Problem]:
     """ARP settings on lo alone: requests come in by another interface, whose value and conf.all's count."""
-    if not _real_server(context):
+    if not behind_director(context):
         return
-    for name, (least, effect) in _NEEDED.items():
+    for name, (quiet, _effect_of_others) in QUIET.items():
         on_lo = key_of("lo", name)
-        if (context.number(on_lo) or 0) < least:
-            continue
-        if context.sets(key_of("all", name)) or any(context.sets(key_of(one, name)) for one in addressed(context)):
-            continue
-        if (context.number_now(key_of("all", name)) or 0) >= least:
+        if not context.number(on_lo) or not _only_on_lo(context, name):
             continue
         known = addressed(context)
+        everywhere = context.number_now(key_of("all", name))
         values = [effective(context, name, interface) for interface in known]
-        if values and all(value is not None and value >= least for value in values):
+        certain = bool(unfit(context, name))
+        if not certain and (everywhere in quiet or (values and None not in values)):
             continue
-        certain = any(value is not None and value < least for value in values)
         yield Problem(
             (on_lo,),
             f"{on_lo} = {context.proposed[on_lo]} alone does nothing: this real server "
-            f"{'still' if certain else 'perhaps'} {effect}.",
+            f"{'still' if certain else 'perhaps'} {_effect(name, (value for _one, value in unfit(context, name)))}.",
             f"ARP comes in by {', '.join(known) or 'the network interface'}, not by lo; there the larger of "
             "conf.all and conf.<interface> counts.",
-            f"Write {key_of('all', name)} = {least} instead.",
+            f"Write {key_of('all', name)} = {quiet[0]} instead.",
             severity=None if certain else "warning",
         )
 
 
 @rule("error", _REFERENCE, keys=["*.arp_ignore", "*.arp_announce"])
-def arp_lowered(context: Context) -> Iterator[Problem]:
-    """arp_ignore below 1 or arp_announce below 2, by this set, on a DR or TUN real server."""
-    if not _real_server(context):
+def arp_unfit(context: Context) -> Iterator[Problem]:
+    """On a DR or TUN real server, arp_ignore that comes to something else than 1 or 2, or arp_announce to something
+    else than 2, by this set. 3 and more are no stricter: arp_announce then does as 0, and arp_ignore too, apart from 3,
+    which hides addresses of scope host alone, and 8, which hides the server's own address as well.
+    """
+    if not behind_director(context):
         return
-    for name, (least, effect) in _NEEDED.items():
-        keys = [key for key in proposed_for(context, name) if key.split(".")[3] not in ("lo", "default")]
-        low = [key for key in keys if (number := context.number(key)) is not None and number < least]
-        if not low:
-            continue
-        short = list(_falling_short(context, name))
+    for name, (quiet, _effect_of_others) in QUIET.items():
+        keys, found = _unfit_keys(context, name), unfit(context, name)
         # Interfaces unknown: what is set for all decides, and a higher one elsewhere is a guess.
-        if not short and (addressed(context) or key_of("all", name) not in low):
+        if not keys or (not found and (addressed(context) or key_of("all", name) not in keys)):
             continue
-        where = ", ".join(f"{interface} ({value})" for interface, value in short) or "all interfaces"
+        where = ", ".join(f"{interface} ({value})" for interface, value in found) or "all interfaces"
+        values = [value for _one, value in found] or [context.number(keys[0]) or 0]
         yield Problem(
-            tuple(low),
-            f"{low[0]} = {context.proposed[low[0]]} on {where}: this real server {effect}.",
+            tuple(keys),
+            f"{keys[0]} = {context.proposed[keys[0]]} on {where}: this real server {_effect(name, values)}.",
             f"Behind {context.topology.front} ({context.topology.source('front')}) the virtual address is on every "
             "real server, and only the director may own up to it.",
-            f"Write {key_of('all', name)} = {least} instead.",
+            f"Write {key_of('all', name)} = {quiet[0]} instead.",
         )
 
 
 @rule("warning", _REFERENCE)
 def arp_missing(context: Context) -> Iterator[Problem]:
-    """A DR or TUN real server with a known virtual address, whose live ARP settings are too low, and a set that leaves
-    them so. Rules of arptables or nftables can do the same work unseen.
+    """A DR or TUN real server with a known virtual address, whose live ARP settings are not those that it needs, and a
+    set that leaves them so. Rules of arptables or nftables can do the same work unseen.
     """
-    if not _real_server(context) or not context.topology.vips:
+    if not behind_director(context) or not context.topology.vips:
         return
-    for name, (least, effect) in _NEEDED.items():
-        if proposed_for(context, name):
+    for name, (quiet, _effect_of_others) in QUIET.items():
+        found = unfit(context, name)
+        if not found or _unfit_keys(context, name) or _only_on_lo(context, name):
             continue
-        short = list(_falling_short(context, name))
-        if short:
-            listed = ", ".join(f"{interface} ({value})" for interface, value in short)
-            yield Problem(
-                (key_of("all", name),),
-                f"{name} is too low on {listed} for the virtual address {', '.join(context.topology.vips)}: "
-                f"this real server {effect}.",
-                f"Behind {context.topology.front} ({context.topology.source('front')}) every real server holds the "
-                "virtual address. The larger of conf.all and conf.<interface> counts.",
-                f"Set {key_of('all', name)} = {least} too, or waive this where arptables or nftables does it.",
-            )
+        listed = ", ".join(f"{interface} ({value})" for interface, value in found)
+        yield Problem(
+            (key_of("all", name),),
+            f"{name} is not {' or '.join(map(str, quiet))} on {listed}, with the virtual address "
+            f"{', '.join(context.topology.vips)}: this real server {_effect(name, (value for _one, value in found))}.",
+            f"Behind {context.topology.front} ({context.topology.source('front')}) every real server holds the "
+            "virtual address. The larger of conf.all and conf.<interface> counts.",
+            f"Set {key_of('all', name)} = {quiet[0]} too, or waive this where arptables or nftables does it.",
+        )
 
 
-def _strict_on_tunnels(context: Context, scope: str) -> bool | None:
-    """Whether rp_filter = 1 of this scope acts on packets out of a tunnel; None: perhaps."""
+def _is_bare(interface: Mapping[str, Any]) -> bool:
+    """Up, and known to have no IPv4 address."""
+    addresses = interface.get("addresses")
+    if not isinstance(addresses, (list, tuple)) or interface.get("state") in (None, "down"):
+        return False
+    return not any("." in str(address) for address in addresses)
+
+
+def _drops_from_tunnels(context: Context, scope: str) -> bool | None:
+    """Whether rp_filter of this scope makes a tunnel drop what comes out of it; None: perhaps.
+
+    The loose filter, 2, is content with any interface for the way back, but asks for an address where packets come in.
+    """
     if scope == "default":  # For tunnels that are made later.
         return False if context.number_after(key_of("all", "rp_filter")) == 2 else None
-    names = [str(interface.get("name")) for interface in context.facts.interfaces]
+    bare = {str(interface.get("name")): _is_bare(interface) for interface in context.facts.interfaces}
     # Where none is seen, it is yet to be made.
-    tunnels = [name for name in names if name.startswith(_TUNNELS)] or ["tunl0"]
+    tunnels = [name for name in bare if name.startswith(_TUNNELS)] or ["tunl0"]
     if scope != "all":
         tunnels = [scope.replace("/", ".")] if scope.startswith(_TUNNELS) else []
-    values = [effective(context, "rp_filter", tunnel) for tunnel in tunnels]
-    return True if 1 in values else None if None in values else False
+    values = [(effective(context, "rp_filter", tunnel), bare.get(tunnel, False)) for tunnel in tunnels]
+    if any(value == 1 or (value == 2 and is_bare) for value, is_bare in values):
+        return True
+    return None if any(value is None for value, _is_bare in values) else False
 
 
-@rule("error", _REFERENCE, "RFC 3704", keys=["*.rp_filter"])
+@rule("error", _REFERENCE, "RFC 3704", "net/ipv4/fib_frontend.c, __fib_validate_source", keys=["*.rp_filter"])
 def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
     """rp_filter = 1 on an LVS TUN real server: packets come out of the tunnel with sources whose way back is the
-    network interface, and are dropped.
+    network interface, and are dropped. 2 does the same on a tunnel without an address, where the virtual address is on
+    lo.
 
     A warning where the value that acts on the tunnel is not known, and for conf.default, which only tunnels made later
     take over.
     """
-    if context.topology.front != "lvs_tun" or "lvs_director" in context.topology.roles:
+    if context.topology.front != "lvs_tun" or not behind_director(context):
         return
     for key in proposed_for(context, "rp_filter"):
-        if context.number(key) != 1:
+        value, scope = context.number(key), scope_of(key)
+        if value not in (1, 2):
             continue
-        scope = scope_of(key)
-        strict = _strict_on_tunnels(context, scope)
-        if strict is False:
+        drops = _drops_from_tunnels(context, scope)
+        if drops is False or (value == 2 and drops is None):
             continue
         source = context.topology.source("front")
-        if strict:
+        if drops:
             effect = "drops what comes out of the tunnel"
         elif scope == "default":
             effect = "drops what comes out of a tunnel that is made later"
@@ -155,11 +184,16 @@ def strict_rp_filter_with_tunnel(context: Context) -> Iterator[Problem]:
             effect = "drops what comes out of the tunnel, unless conf.all or the tunnel's own value is 2"
         yield Problem(
             (key,),
-            f"{key} = 1 behind LVS TUN ({source}) {effect}.",
+            f"{key} = {value} behind LVS TUN ({source}) {effect}.",
             "The client's address is routed by the network interface, and strict filtering wants it to come in by "
-            "that. The larger of conf.all and conf.<interface> counts.",
-            f"Write {key} = 0 instead, and 0 or 2 for the tunnel's interface.",
-            severity=None if strict else "warning",
+            "that. The larger of conf.all and conf.<interface> counts."
+            if value == 1
+            else "On an interface without an address the loose filter drops like the strict one. The larger of "
+            "conf.all and conf.<interface> counts.",
+            f"Write {key} = 0 instead, and 0 or 2 for the tunnel's interface."
+            if value == 1
+            else "Write 0 for conf.all and for the tunnel's interface, or put the virtual address on the tunnel.",
+            severity=None if drops else "warning",
         )
 
 

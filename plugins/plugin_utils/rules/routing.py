@@ -14,6 +14,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.interfaces im
     global_ipv6,
     key_of,
     proposed_for,
+    scope_of,
 )
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import Problem, rule
 from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.words import listed
@@ -31,20 +32,36 @@ _FORWARDING_ROLES = {
 }
 
 
-@rule("error", _IP_SYSCTL, keys=[_FORWARD, _FORWARD_ALL])
+@rule("error", _IP_SYSCTL, keys=[_FORWARD, "*.forwarding"])
 def forwarding_off(context: Context) -> Iterator[Problem]:
-    """ip_forward = 0 on a host whose role is to forward."""
+    """ip_forward = 0 on a host whose role is to forward.
+
+    A warning for one interface of several: only packets that come in by it are dropped. An LVS NAT director needs it
+    where answers of its real servers come in.
+    """
     stops = [(role, stop) for role, stop in _FORWARDING_ROLES.items() if context.topology.has_role(role)]
     if not stops and context.topology.has_role("lvs_director") and context.topology.front == "lvs_nat":
         stops = [("lvs_director", "LVS NAT stops")]
-    for key in (_FORWARD, _FORWARD_ALL):
-        for role, stop in stops if context.number(key) == 0 else ():
+    if not stops:
+        return
+    interfaces = addressed(context)
+    for key in [_FORWARD, *proposed_for(context, "forwarding")]:
+        if context.number(key) != 0 or key == key_of("default", "forwarding"):
+            continue
+        interface = scope_of(key).replace("/", ".") if key not in (_FORWARD, _FORWARD_ALL) else ""
+        if interface and interface not in interfaces:
+            continue
+        partly = bool(interface) and len(interfaces) > 1
+        dropped = f"that come in by {interface} and " if interface else ""
+        for role, stop in stops:
             now = context.now(key)
             yield Problem(
                 (key,),
-                f"{key} = 0 on a {role} ({context.topology.source('role')}): {stop}.",
-                "Packets that are not for this host are dropped." + (f" It is {now} now." if now else ""),
+                f"{key} = 0 on a {role} ({context.topology.source('role')}): {stop}"
+                + (f" as far as {interface} is concerned." if partly else "."),
+                f"Packets {dropped}that are not for this host are dropped." + (f" It is {now} now." if now else ""),
                 f"Write {key} = 1 instead, or leave the line out.",
+                severity="warning" if partly else None,
             )
 
 

@@ -62,8 +62,8 @@ def test_kind_of_a_rule(expressions, kind):
     assert _nat.kind_of_rule(expressions) == kind
 
 
-def interface(name, addresses, kind=None):
-    return {"name": name, "kind": kind, "addresses": addresses}
+def interface(name, addresses, kind=None, state="up"):
+    return {"name": name, "kind": kind, "addresses": addresses, "state": state}
 
 
 def find(interfaces, sysctl=None, counters=None, sockets=None, processes=None):
@@ -88,6 +88,31 @@ def test_an_address_on_a_tunnel_is_lvs_tun():
     assert [vip["value"] for vip in found["vips"]] == ["192.0.2.100"]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "state", "front"),
+    [([], "unknown", "lvs_tun"), ([], "down", "lvs_dr"), (["198.51.100.1/30"], "unknown", "lvs_dr")],
+)
+def test_a_tunnel_that_is_up_without_an_address_is_lvs_tun(addresses, state, front):
+    tunnel = interface("tunl0", addresses, "ipip", state)
+    interfaces = [interface("lo", ["192.0.2.100/32"]), interface("eth0", ["192.0.2.10/24"]), tunnel]
+    quiet = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
+    assert find(interfaces, quiet)["front"]["value"] == front
+
+
+def test_a_tunnel_between_pods_is_no_front():
+    interfaces = [interface("tunl0", ["10.244.7.0/32"], "ipip"), interface("eth0", ["192.0.2.10/24"])]
+    assert set(find(interfaces, processes={"kubelet": 7})) == {"role"}
+
+
+@pytest.mark.parametrize(
+    ("ignore", "announce", "confidence"), [(1, 2, "high"), (2, 2, "high"), (3, 2, "low"), (8, 2, "low"), (1, 3, "low")]
+)
+def test_only_arp_settings_that_hide_the_address_speak_for_lvs_dr(ignore, announce, confidence):
+    interfaces = [interface("lo", ["192.0.2.100/32"]), interface("eth0", ["192.0.2.10/24"])]
+    sysctl = {"net.ipv4.conf.all.arp_ignore": str(ignore), "net.ipv4.conf.all.arp_announce": str(announce)}
+    assert find(interfaces, sysctl)["front"]["confidence"] == confidence
+
+
 def test_arp_settings_act_on_the_device_with_neighbours_and_by_the_larger_value():
     interfaces = [interface("lo", ["192.0.2.100/32"]), interface("eth0.100", ["192.0.2.10/24"])]
     sysctl = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.eth0/100.arp_announce": "2"}
@@ -99,10 +124,21 @@ def test_arp_settings_act_on_the_device_with_neighbours_and_by_the_larger_value(
 def test_a_director_by_its_table_and_by_its_configuration(monkeypatch):
     files = {"/proc/net/ip_vs": IP_VS, "/etc/keepalived/keepalived.conf": "virtual_server {\n  lb_kind DR\n}\n"}
     monkeypatch.setattr(_topology, "read_text", lambda path, limit=0: files.get(path))
-    (role,) = find([])["role"]
+    found = find([])
+    (role,) = found["role"]
     assert (role["value"], role["confidence"]) == ("lvs_director", "high")
     assert {"fact": "2 real servers by Route", "seen_at": "/proc/net/ip_vs"} in role["evidence"]
     assert {"fact": "lb_kind DR", "seen_at": "/etc/keepalived/keepalived.conf"} in role["evidence"]
+    # Of several methods the one that needs the host to forward.
+    assert (found["front"]["value"], found["front"]["confidence"]) == ("lvs_nat", "high")
+
+
+def test_a_standby_director_by_the_other_word_for_lb_kind(monkeypatch):
+    files = {"/etc/keepalived/keepalived.conf": "virtual_server {\n  lvs_method TUN\n}\n"}
+    monkeypatch.setattr(_topology, "read_text", lambda path, limit=0: files.get(path))
+    found = find([])
+    assert [role["value"] for role in found["role"]] == ["lvs_director"]
+    assert (found["front"]["value"], found["front"]["confidence"]) == ("lvs_tun", "medium")
 
 
 @pytest.mark.parametrize(

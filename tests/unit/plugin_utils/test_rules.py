@@ -435,6 +435,83 @@ def test_lo_alone_by_what_is_known(live: dict[str, str], severity: str | None) -
     assert [finding.severity for finding in found] == ([severity] if severity else [])
 
 
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"all.arp_ignore": 2}, ""),
+        ({"eth0.arp_ignore": 0}, ""),  # conf.all is larger
+        ({"all.arp_ignore": 0}, "draws its traffic away"),
+        ({"all.arp_ignore": 3}, "draws its traffic away"),
+        ({"eth0.arp_ignore": 4}, "draws its traffic away"),
+        ({"all.arp_ignore": 8}, "answers no ARP request"),
+        ({"all.arp_announce": 1}, "tells its neighbours"),
+        ({"all.arp_announce": 3}, "tells its neighbours"),
+    ],
+)
+def test_which_arp_settings_hide_the_virtual_address(values: dict[str, int], wrong: str) -> None:
+    live = {"all.arp_ignore": "1", "all.arp_announce": "2", "eth0.arp_ignore": "0", "eth0.arp_announce": "0"}
+    example = {
+        "sysctl": {f"net.ipv4.conf.{key}": value for key, value in values.items()},
+        "facts": {
+            "sysctl": {f"net.ipv4.conf.{key}": value for key, value in live.items()},
+            "interfaces": [{"name": "eth0", "addresses": ["192.0.2.1/24"]}],
+        },
+        "topology": {"front": "lvs_dr", "vips": ["192.0.2.100"]},
+    }
+    assert [wrong in finding.message for finding in findings(example, "lvs.arp_unfit")] == ([True] if wrong else [])
+    assert not findings(example, "lvs.arp_missing")
+
+
+def test_arp_settings_for_later_interfaces_leave_those_that_are_there() -> None:
+    example = {
+        "sysctl": {"net.ipv4.conf.default.arp_ignore": 1},
+        "facts": {
+            "sysctl": {"net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.eth0.arp_ignore": "0"},
+            "interfaces": [{"name": "eth0", "addresses": ["192.0.2.1/24"]}],
+        },
+        "topology": {"front": "lvs_dr", "vips": ["192.0.2.100"]},
+    }
+    assert findings(example, "lvs.arp_missing")
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "rejected"),
+    [
+        ({"addresses": [], "state": "unknown"}, True),
+        ({"addresses": ["192.0.2.100/32"], "state": "unknown"}, False),
+        ({"addresses": [], "state": "down"}, False),
+        ({}, False),
+    ],
+)
+def test_the_loose_filter_on_a_tunnel_without_an_address(tunnel: dict[str, Any], rejected: bool) -> None:
+    example = {
+        "sysctl": {"net.ipv4.conf.all.rp_filter": 2},
+        "facts": {
+            "sysctl": {"net.ipv4.conf.tunl0.rp_filter": "0"},
+            "interfaces": [{"name": "eth0", "addresses": ["192.0.2.1/24"]}, {"name": "tunl0", **tunnel}],
+        },
+        "topology": {"front": "lvs_tun"},
+    }
+    assert bool(findings(example, "lvs.strict_rp_filter_with_tunnel")) is rejected
+
+
+@pytest.mark.parametrize(
+    ("addresses", "severity"),
+    [
+        ({"eth0": ["192.0.2.1/24"], "eth1": ["198.51.100.1/24"]}, "warning"),
+        ({"eth1": ["198.51.100.1/24"]}, "error"),
+        ({"eth0": ["192.0.2.1/24"], "eth1": []}, None),
+    ],
+)
+def test_forwarding_off_for_one_interface(addresses: dict[str, list[str]], severity: str | None) -> None:
+    example = {
+        "sysctl": {"net.ipv4.conf.eth1.forwarding": 0},
+        "facts": {"interfaces": [{"name": name, "addresses": has} for name, has in addresses.items()]},
+        "topology": {"role": ["lvs_director"], "front": "lvs_nat"},
+    }
+    assert [finding.severity for finding in findings(example, "routing.forwarding_off")] == [severity] * bool(severity)
+
+
 @pytest.mark.parametrize(("waiting", "said"), [(6000, "1000 of them are more than it allows"), (400, "at this moment")])
 def test_buckets_against_what_waits(waiting: int, said: str) -> None:
     facts = {"sysctl": {"net.ipv4.tcp_max_tw_buckets": "131072"}, "sockets": {"tcp": {"TIME_WAIT": waiting}}}

@@ -104,6 +104,16 @@ LVS = {
 CROWD = {"value": True, "confidence": "low", "evidence": [{"fact": "50 connections from 203.0.113.7"}]}
 
 
+@pytest.mark.parametrize(("declared", "contradicts"), [("none", False), ("nat", False), ("lvs_dr", True)])
+def test_a_director_may_have_something_in_front(declared: str, contradicts: bool) -> None:
+    table = [{"fact": "2 real servers by Masq", "seen_at": "/proc/net/ip_vs"}]
+    detected = {
+        "role": [{"value": "lvs_director", "confidence": "high", "evidence": table}],
+        "front": {"value": "lvs_nat", "confidence": "high", "evidence": table},
+    }
+    assert bool(resolve({"front": declared}, detected).contradictions) is contradicts
+
+
 @pytest.mark.parametrize(
     ("declared", "detected"),
     [
