@@ -59,12 +59,6 @@ def up(arguments: argparse.Namespace) -> None:
     print(f"vm {machine.name} is up: kernel {release} ({hardware}) in {time.monotonic() - began:.1f} s")
 
 
-def prepare(arguments: argparse.Namespace) -> None:
-    _check_machine()
-    kernels.get(arguments.kernel, arguments.modules)
-    root.disk()
-
-
 def down(arguments: argparse.Namespace) -> None:
     for machine in [Machine(_name(arguments))] if arguments.kernel else all_machines():
         if not machine.directory.exists():
@@ -153,19 +147,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--instance", metavar="LABEL", help="a machine of its own beside others of the same kernel")
-    made = argparse.ArgumentParser(add_help=False)
-    made.add_argument("--modules", metavar="FOLDER", help="modules of a kernel given by path: .../lib/modules/RELEASE")
     versions = f"{', '.join(kernels.SUITES)}, or the path of a bzImage"
 
-    sub = commands.add_parser("up", parents=[named, made], help="start a machine; fine if it is up already")
+    sub = commands.add_parser("up", parents=[named], help="start a machine; fine if it is up already")
     sub.set_defaults(function=up)
     sub.add_argument("kernel", help=versions)
+    sub.add_argument("--modules", metavar="FOLDER", help="modules of a kernel given by path: .../lib/modules/RELEASE")
     sub.add_argument("--cpus", type=int, default=2)
     sub.add_argument("--memory", type=int, default=1024, metavar="MIB")
     sub.add_argument("--bound-to", type=int, default=0, metavar="PID", help="it ends when this process ends")
-    sub = commands.add_parser("prepare", parents=[made], help="make and keep what a first `up` would make")
-    sub.set_defaults(function=prepare)
-    sub.add_argument("kernel", help=versions)
     sub = commands.add_parser("down", parents=[named], help="end a machine, or all of this checkout")
     sub.set_defaults(function=down)
     sub.add_argument("kernel", nargs="?", help=versions)
