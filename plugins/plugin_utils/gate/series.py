@@ -31,7 +31,10 @@ def series(observations: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str
     }
     times = [0.0, *(float(look["elapsed"]) for look in observations["looks"])]
     drawn = {
-        group: {name: _line(track, group, before, times) for name, (track, before) in tracks.items()}
+        # A service has connects, and no counters.
+        group: {
+            name: _line(track, group, before, times) for name, (track, before) in tracks.items() if group in track.soak
+        }
         for group in GROUPS
     }
     return {group: {name: line for name, line in lines.items() if line} for group, lines in drawn.items()}
