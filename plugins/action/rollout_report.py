@@ -45,10 +45,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _write(arguments: dict[str, Any], json_path: Any, html_path: Any) -> list[str]:
     """Writes both files; returns how the wave ended, in lines."""
-    # Its first look is written in any case: from then on hosts have changed.
-    looked = len((arguments["gate"].get("observations") or {}).get("looks", []))
-    if arguments["running"] and looked and not report.is_due(json_path):
-        return []
     record = report.planned(report.load(json_path), arguments["plan"])
     if arguments["wave"] is None:
         report.write(record, json_path, html_path)

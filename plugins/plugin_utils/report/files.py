@@ -6,16 +6,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.atomic_file import replacing
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.page import html
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import SCHEMA, Record
-
-# While a wave soaks, so much of the record is written in a second, on the average: a look must not wait for the report.
-_BYTES_PER_SECOND = 1_000_000
-
 
 def load(path: Path) -> Record | None:
     """The record; None where there is none. ValueError with a sentence where it cannot be read."""
@@ -37,12 +32,3 @@ def write(record: Record, json_path: Path, html_path: Path) -> None:
         stream.write(json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n")
     with replacing(html_path) as stream:
         stream.write(html(record))
-
-
-def is_due(path: Path) -> bool:
-    """Whether the record of a running wave is old enough, for its size, to be written again."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return True
-    return time.time() - status.st_mtime >= status.st_size / _BYTES_PER_SECOND
