@@ -35,7 +35,6 @@ options:
   running:
     description:
       - Whether the wave is still on trial. The record says so, and until when.
-      - Writing is skipped while the last time is so recent that a large record would hold the rollout up.
     type: bool
     default: false
   started:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils.report.files import is_due, load, write
+from ansible_collections.nettune.kernel.plugins.plugin_utils.report.files import load, write
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.page import html
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import (
     Record,
@@ -21,7 +21,6 @@ __all__ = [
     "Record",
     "begin",
     "html",
-    "is_due",
     "lines",
     "load",
     "paths",

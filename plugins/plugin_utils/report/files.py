@@ -12,6 +12,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.atomic_file import 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.page import html
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import SCHEMA, Record
 
+
 def load(path: Path) -> Record | None:
     """The record; None where there is none. ValueError with a sentence where it cannot be read."""
     try:

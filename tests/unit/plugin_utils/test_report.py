@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -193,15 +191,6 @@ def test_hosts_of_a_wave_that_runs() -> None:
         "e": "waiting",
         "f": "confirmed",
     }
-
-
-def test_a_running_wave_is_written_as_often_as_its_size_allows(tmp_path: Path) -> None:
-    path = tmp_path / "r.json"
-    assert report.is_due(path)
-    path.write_bytes(b" " * 5_000_000)
-    assert not report.is_due(path)
-    os.utime(path, (time.time() - 6, time.time() - 6))
-    assert report.is_due(path)
 
 
 def test_the_json_is_the_same_for_the_same_record(tmp_path: Path) -> None:
