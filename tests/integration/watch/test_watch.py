@@ -68,10 +68,12 @@ def test_damage_that_only_an_observer_feels(rollout: Any, record: Any, lab: Lab)
     lab.shell("host1", f"echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter; ip route add {ELSEWHERE} dev mgmt0")
     lab.shell("host3", f"ip address add {ELSEWHERE}/32 dev eth0; ip route add {address} dev eth0 src {ELSEWHERE}")
     lab.shell("host1", f"setsid -f {sys.executable} -m http.server 8080 </dev/null >/dev/null 2>&1")
-    probe = {"type": "http", "host": address, "port": 8080, "rate": 5, "timeout": 1, "from": ["controller", "host3"]}
+    probe = {"type": "http", "host": address, "port": 8080, "rate": 10, "timeout": 1, "from": ["controller", "host3"]}
     variables = {
         **QUICK,
-        "tune_soak": 20,
+        "tune_baseline": 5,
+        "tune_soak": 30,
+        "tune_look_every": 2,
         "tune_sysctl": {"net/ipv4/conf/eth0/rp_filter": 1},
         "tune_observers": ["host3"],
         "tune_probes": [
@@ -136,28 +138,20 @@ def test_a_person_decides(rollout_command: Any, environment: Any, lab: Lab, answ
         os.execve(command[0], command, environment)
     told = b""
     try:
-        told += read_until(terminal, b"Write promote to keep the set", 120)
-        # What was typed before the question does not count.
-        told += read_until(terminal, b":", 10)
-        os.write(terminal, f"{answer}\r".encode())
-        told += read_until(terminal, None, 120)
+        give_up = time.monotonic() + 200
+        while True:
+            if select.select([terminal], [], [], 1)[0]:
+                try:
+                    told += os.read(terminal, 4096)
+                except OSError:
+                    break  # Nobody has it open any more.
+            elif b"Write promote to keep the set" in told:
+                # What was typed before it listens does not count: once more.
+                os.write(terminal, f"{answer}\r".encode())
+            assert time.monotonic() < give_up, told.decode()
     finally:
         os.close(terminal)
         _pid, status = os.waitpid(pid, 0)
     assert (status == 0) is kept, told.decode()
     after = lab.shell("host1", f"cat /proc/sys/{FIN_TIMEOUT.replace('.', '/')}")
     assert after == (f"{value}\n" if kept else before)
-
-
-def read_until(terminal: int, words: bytes | None, seconds: float) -> bytes:
-    """What is printed, up to the words, or to the end."""
-    told = b""
-    give_up = time.monotonic() + seconds
-    while words is None or words not in told:
-        assert select.select([terminal], [], [], max(0.0, give_up - time.monotonic()))[0], told.decode()
-        try:
-            told += os.read(terminal, 4096)
-        except OSError:
-            assert words is None, told.decode()
-            break  # Nobody has it open any more.
-    return told
