@@ -23,7 +23,6 @@ QUICK = {
     "tune_sysctl": {FIN_TIMEOUT: 30},
     "tune_soak": 1,
     "tune_soak_max": 1,
-    "tune_looks": 1,
     "tune_look_every": 1,
     "tune_baseline": 0,
     "tune_confirm_grace": 12,
