@@ -31,7 +31,9 @@ class Host:
     def sample(self, elapsed: float) -> dict[str, Any]:
         opens = self._random.randint(int(self._opens * 0.8), int(self._opens * 1.2))
         self._counters[OPENS] += opens
-        self._counters[REJECTS] += sum(self._random.random() < self._rate(elapsed) / 1000 for _ in range(opens))
+        self._counters[REJECTS] += sum(
+            self._random.random() < self._rate(elapsed) / 1000 for _connection in range(opens)
+        )
         self._counters["Tcp.OutRsts"] += self._random.random() < 0.5
         return {"time": 1000.0 + elapsed, "boot_id": "b", "counters": dict(self._counters)}
 
