@@ -206,6 +206,7 @@ _METHODS = {
 }
 _REUSE_MODE = f"{_VS}conn_reuse_mode"
 _VS_CONNTRACK = f"{_VS}conntrack"
+_EXPIRE = f"{_VS}expire_nodest_conn"
 _IPVS = "Documentation/networking/ipvs-sysctl.rst"
 # The first kernel that reschedules a connection on a port used again without a second's delay under conntrack.
 _NO_DELAY = (5, 9, 0)
@@ -239,28 +240,47 @@ def other_forwarding_method(context: Context) -> Iterator[Problem]:
     keys=[_REUSE_MODE, _VS_CONNTRACK],
 )
 def connection_reuse(context: Context) -> Iterator[Problem]:
-    """conn_reuse_mode = 0, with which a client that uses a port again goes to the server of the old connection, also
-    when that has been taken out; or 1 together with conntrack before 5.9, with which such a connection waits a second.
+    """conn_reuse_mode = 0, with which a client that uses a port again goes to the server of its last connection, also
+    when that has been taken out; or anything else together with conntrack before 5.9, with which such a connection
+    waits a second.
+
+    Information where 1 is set on a director of DR or TUN: there it does as 0, and 3 does what 1 does with NAT.
+    expire_nodest_conn = 1 sends such clients to another server with any of them.
     """
     mode, conntrack = context.number_after(_REUSE_MODE), context.number_after(_VS_CONNTRACK)
     mode = 1 if mode is None else mode
     old = context.facts.kernel.version < _NO_DELAY and not context.facts.kernel.backports
-    if context.number(_REUSE_MODE) == 0 and not (old and conntrack == 1):
+    front = context.topology.front
+    one_sided = front in ("lvs_dr", "lvs_tun")
+    if mode != 0 and conntrack == 1 and old:
+        yield Problem(
+            tuple(key for key in (_REUSE_MODE, _VS_CONNTRACK) if context.sets(key)),
+            f"{_VS_CONNTRACK} = 1 with {_REUSE_MODE} = {mode} on kernel {context.facts.kernel.release}: a connection "
+            "from a port that was used shortly before waits one second.",
+            "The director drops the first SYN, to be rid of the old conntrack entry, and the client sends it again.",
+            f"Write {_VS_CONNTRACK} = 0 where no filter rule needs it, or use 5.9 or later.",
+        )
+    elif context.number_after(_EXPIRE) == 1 or (old and conntrack == 1):
+        return
+    elif context.number(_REUSE_MODE) == 0:
         yield Problem(
             (_REUSE_MODE,),
             f"{_REUSE_MODE} = 0 sends a client that uses a port again to the server that had its last connection, even "
             "one that was taken out.",
             "It was the way around a delay of one second before 5.9, where conntrack is on."
             + (" This kernel does not have that delay." if not old else " It is not on here."),
-            f"Write {_REUSE_MODE} = 1 instead, or leave the line out: it is the default.",
+            f"Write {_REUSE_MODE} = {3 if one_sided else 1} instead"
+            + (f", or {_EXPIRE} = 1 too." if one_sided else ", or leave the line out: it is the default."),
         )
-    elif mode == 1 and conntrack == 1 and old:
+    elif context.number(_REUSE_MODE) == 1 and one_sided:
         yield Problem(
-            tuple(key for key in (_REUSE_MODE, _VS_CONNTRACK) if context.sets(key)),
-            f"{_VS_CONNTRACK} = 1 with {_REUSE_MODE} = 1 on kernel {context.facts.kernel.release}: a connection from a "
-            "port that was used shortly before waits one second.",
-            "The director drops the first SYN, to be rid of the old conntrack entry, and the client sends it again.",
-            f"Write {_VS_CONNTRACK} = 0 where no filter rule needs it, or use 5.9 or later.",
+            (_REUSE_MODE,),
+            f"{_REUSE_MODE} = 1 does as 0 on a director that forwards by {front}: a client that uses a port again goes "
+            "to the server that had its last connection, even one that was taken out.",
+            "1 acts on connections in TIME_WAIT. This director sees only what clients send, and for it connections end "
+            "in FIN_WAIT.",
+            f"Write {_REUSE_MODE} = 3 instead, or {_EXPIRE} = 1 too.",
+            severity="info",
         )
 
 

@@ -512,6 +512,29 @@ def test_forwarding_off_for_one_interface(addresses: dict[str, list[str]], sever
     assert [finding.severity for finding in findings(example, "routing.forwarding_off")] == [severity] * bool(severity)
 
 
+@pytest.mark.parametrize(
+    ("front", "values", "severity", "instead"),
+    [
+        ("lvs_nat", {"conn_reuse_mode": 0}, "warning", "conn_reuse_mode = 1 instead"),
+        ("lvs_nat", {"conn_reuse_mode": 1}, None, ""),
+        ("lvs_dr", {"conn_reuse_mode": 0}, "warning", "conn_reuse_mode = 3 instead"),
+        ("lvs_dr", {"conn_reuse_mode": 1}, "info", "conn_reuse_mode = 3 instead"),
+        ("lvs_tun", {"conn_reuse_mode": 3}, None, ""),
+        ("lvs_dr", {"conn_reuse_mode": 0, "expire_nodest_conn": 1}, None, ""),
+    ],
+)
+def test_whom_a_director_sends_a_client_that_comes_back(
+    front: str, values: dict[str, int], severity: str | None, instead: str
+) -> None:
+    example = {
+        "sysctl": {f"net.ipv4.vs.{key}": value for key, value in values.items()},
+        "topology": {"role": ["lvs_director"], "front": front},
+    }
+    found = findings(example, "lvs.connection_reuse")
+    assert [finding.severity for finding in found] == [severity] * bool(severity)
+    assert all(instead in finding.fix for finding in found)
+
+
 @pytest.mark.parametrize(("waiting", "said"), [(6000, "1000 of them are more than it allows"), (400, "at this moment")])
 def test_buckets_against_what_waits(waiting: int, said: str) -> None:
     facts = {"sysctl": {"net.ipv4.tcp_max_tw_buckets": "131072"}, "sockets": {"tcp": {"TIME_WAIT": waiting}}}
