@@ -17,6 +17,7 @@ import sys
 import time
 
 import inventory
+import lab_init
 import yaml
 from vm import cache, root
 from vm.kernels import Kernel
@@ -69,9 +70,7 @@ def boot(machine: Machine, wish: Wish) -> Hardware:
         try:
             trouble = _wait(machine, keeper, hardware)
             if trouble is None:
-                assert keeper.stdin is not None
-                keeper.stdin.write(b"s")
-                keeper.stdin.close()
+                _let_stay(machine, keeper)
                 _remember(hardware.accelerator)
                 _describe(machine, wish, hardware)
                 return hardware
@@ -100,6 +99,15 @@ def _start(machine: Machine, wish: Wish, hardware: Hardware) -> subprocess.Popen
         )
     machine.record_init(keeper.pid)
     return keeper
+
+
+def _let_stay(machine: Machine, keeper: subprocess.Popen[bytes]) -> None:
+    """From here on the machine outlives this process."""
+    assert keeper.stdin is not None
+    keeper.stdin.write(b"s")
+    keeper.stdin.close()
+    if not lab_init.wait_until(lambda: machine.read("stays"), 60):
+        raise BootError("its keeper does not answer")
 
 
 def _qemu(machine: Machine, wish: Wish, hardware: Hardware) -> list[str]:

@@ -46,6 +46,7 @@ def main() -> None:
                 ns.die_with_parent(False)
                 ends.unregister(sys.stdin)
                 stays = True
+                machine.write("stays", True)
             elif ready:
                 break
     finally:
