@@ -44,7 +44,7 @@ def _literal(text: str) -> str:
 
 def samples(answer: Any, instances: Mapping[str, str]) -> dict[str, list[Sample]]:
     """{host: its samples, oldest first}, from the answer of /api/v1/query. instances: {host: instance}."""
-    scrapes: dict[str, dict[float, dict[str, str]]] = {}
+    scrapes: dict[str, dict[float, dict[str, int]]] = {}
     try:
         if answer["status"] != "success":
             raise BadAnswer(f"Prometheus refuses the query: {answer.get('error', answer['status'])}")
@@ -58,8 +58,8 @@ def samples(answer: Any, instances: Mapping[str, str]) -> dict[str, list[Sample]
                         f"Prometheus has two series of {labels['__name__']} for instance {labels['instance']}: "
                         'narrow them down with tune_prometheus_matchers, for example job="node"'
                     )
-                of_scrape[labels["__name__"]] = value
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+                of_scrape[labels["__name__"]] = int(float(value))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
         raise BadAnswer(f"this is no answer of Prometheus: {problem!r} is wrong or missing") from None
     return {
         host: [
@@ -69,12 +69,12 @@ def samples(answer: Any, instances: Mapping[str, str]) -> dict[str, list[Sample]
     }
 
 
-def _sample(moment: float, values: Mapping[str, str]) -> Sample:
+def _sample(moment: float, values: Mapping[str, int]) -> Sample:
     return {
         # Of the scrape, by the clock of Prometheus.
         "time": moment,
-        "boot_id": values[_BOOT],
-        "counters": {counter: int(float(values[metric])) for metric, counter in _METRICS.items() if metric in values},
+        "boot_id": str(values[_BOOT]),
+        "counters": {counter: values[metric] for metric, counter in _METRICS.items() if metric in values},
     }
 
 
