@@ -13,9 +13,12 @@ from typing import Any
 from machine import FILE, STATE, Machine
 from plan import Plan, draw
 
-CONFIRM_WITHIN = 1
+# Where nobody confirms, a trial shall end soon; elsewhere its steps must have the time to come to their own end, on a
+# busy machine too.
+SOON = 1
+CONFIRM_WITHIN = 10
 UNHURRIED = 60
-REST_SECONDS = 15
+REST_SECONDS = 30
 GUARD = {
     "enabled": True,
     "baseline_seconds": 0,
@@ -136,7 +139,10 @@ class _Play:
         name = step.split()[0]
         rollout = "r2" if step.endswith("second") else "r1"
         if name == "start":
-            return name, start_arguments(self.shuffled(self.plan.sets[step]), self.plan.sets[step], rollout)
+            arguments = start_arguments(self.shuffled(self.plan.sets[step]), self.plan.sets[step], rollout)
+            if self.plan.scenario == "nobody confirms":
+                arguments["confirm_within"] = SOON
+            return name, arguments
         return name, {"rollout_id": rollout} if name == "confirm" else {"reason": "asked to"}
 
     def shuffled(self, values: dict[str, str]) -> dict[str, str]:
