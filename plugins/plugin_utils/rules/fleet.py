@@ -228,8 +228,8 @@ def arp_differs_behind_vip(members: Sequence[Member]) -> Iterator[Mismatch]:
             yield Mismatch(
                 (key_of("all", name),),
                 _names(short),
-                f"{listed(_names(short))} will not have {name} = {' or '.join(map(str, quiet))} ({where}), unlike "
-                f"{plural(len(servers) - len(short), 'real server')} beside it for {vip}.",
+                f"{listed(_names(short))} will not hide {vip} by {name} ({where}), unlike "
+                f"{plural(len(servers) - len(short), 'real server')} beside it.",
                 "Whoever answers ARP for the virtual address gets all its traffic, past the director; the rest of the "
                 "pool is idle.",
                 f"Write {key_of('all', name)} = {quiet[0]} on {listed(_names(short))}.",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.context import Context
@@ -22,12 +22,15 @@ _REFERENCE = "Documentation/networking/ip-sysctl.rst"
 _TUNNELS = ("tunl", "ipip")
 
 # Effective values with which a real server keeps the virtual address to itself, and what it does with others. From 4 on
-# arp_ignore does as 0, apart from 8; 3 hides only addresses of scope host, which `ip address add` does not give.
+# arp_ignore does as 0, apart from 8, of which routing.arp_unanswered has more to say; 3 hides only addresses of scope
+# host, which `ip address add` does not give.
 QUIET = {
-    "arp_ignore": ((1, 2), "answers ARP requests for the virtual address and draws its traffic away from the director"),
+    "arp_ignore": (
+        (1, 2, 8),
+        "answers ARP requests for the virtual address and draws its traffic away from the director",
+    ),
     "arp_announce": ((2,), "tells its neighbours by ARP that the virtual address is here"),
 }
-_ANSWERS_NOTHING = 8  # of arp_ignore
 
 
 def behind_director(context: Context) -> bool:
@@ -39,12 +42,6 @@ def unfit(context: Context, name: str) -> list[tuple[str, int]]:
     """(interface, effective value) of interfaces where it is known not to be one of QUIET."""
     values = ((interface, effective(context, name, interface)) for interface in addressed(context))
     return [(interface, value) for interface, value in values if value is not None and value not in QUIET[name][0]]
-
-
-def _effect(name: str, values: Iterable[int]) -> str:
-    if name == "arp_ignore" and set(values) == {_ANSWERS_NOTHING}:
-        return "answers no ARP request, also of the director, which then no longer reaches it"
-    return QUIET[name][1]
 
 
 def _unfit_keys(context: Context, name: str) -> list[str]:
@@ -64,7 +61,7 @@ def arp_on_lo_only(context: Context) -> Iterator[Problem]:
     """ARP settings on lo alone: requests come in by another interface, whose value and conf.all's count."""
     if not behind_director(context):
         return
-    for name, (quiet, _effect_of_others) in QUIET.items():
+    for name, (quiet, effect) in QUIET.items():
         on_lo = key_of("lo", name)
         if not context.number(on_lo) or not _only_on_lo(context, name):
             continue
@@ -77,7 +74,7 @@ def arp_on_lo_only(context: Context) -> Iterator[Problem]:
         yield Problem(
             (on_lo,),
             f"{on_lo} = {context.proposed[on_lo]} alone does nothing: this real server "
-            f"{'still' if certain else 'perhaps'} {_effect(name, (value for _one, value in unfit(context, name)))}.",
+            f"{'still' if certain else 'perhaps'} {effect}.",
             f"ARP comes in by {', '.join(known) or 'the network interface'}, not by lo; there the larger of "
             "conf.all and conf.<interface> counts.",
             f"Write {key_of('all', name)} = {quiet[0]} instead.",
@@ -88,21 +85,20 @@ def arp_on_lo_only(context: Context) -> Iterator[Problem]:
 @rule("error", _REFERENCE, keys=["*.arp_ignore", "*.arp_announce"])
 def arp_unfit(context: Context) -> Iterator[Problem]:
     """On a DR or TUN real server, arp_ignore that comes to something else than 1 or 2, or arp_announce to something
-    else than 2, by this set. 3 and more are no stricter: arp_announce then does as 0, and arp_ignore too, apart from 3,
-    which hides addresses of scope host alone, and 8, which hides the server's own address as well.
+    else than 2, by this set. 3 and more are no stricter: both then do as 0, but arp_ignore = 3 hides addresses of scope
+    host.
     """
     if not behind_director(context):
         return
-    for name, (quiet, _effect_of_others) in QUIET.items():
+    for name, (quiet, effect) in QUIET.items():
         keys, found = _unfit_keys(context, name), unfit(context, name)
         # Interfaces unknown: what is set for all decides, and a higher one elsewhere is a guess.
         if not keys or (not found and (addressed(context) or key_of("all", name) not in keys)):
             continue
         where = ", ".join(f"{interface} ({value})" for interface, value in found) or "all interfaces"
-        values = [value for _one, value in found] or [context.number(keys[0]) or 0]
         yield Problem(
             tuple(keys),
-            f"{keys[0]} = {context.proposed[keys[0]]} on {where}: this real server {_effect(name, values)}.",
+            f"{keys[0]} = {context.proposed[keys[0]]} on {where}: this real server {effect}.",
             f"Behind {context.topology.front} ({context.topology.source('front')}) the virtual address is on every "
             "real server, and only the director may own up to it.",
             f"Write {key_of('all', name)} = {quiet[0]} instead.",
@@ -116,15 +112,15 @@ def arp_missing(context: Context) -> Iterator[Problem]:
     """
     if not behind_director(context) or not context.topology.vips:
         return
-    for name, (quiet, _effect_of_others) in QUIET.items():
+    for name, (quiet, effect) in QUIET.items():
         found = unfit(context, name)
         if not found or _unfit_keys(context, name) or _only_on_lo(context, name):
             continue
         listed = ", ".join(f"{interface} ({value})" for interface, value in found)
         yield Problem(
             (key_of("all", name),),
-            f"{name} is not {' or '.join(map(str, quiet))} on {listed}, with the virtual address "
-            f"{', '.join(context.topology.vips)}: this real server {_effect(name, (value for _one, value in found))}.",
+            f"{name} does not hide the virtual address {', '.join(context.topology.vips)} on {listed}: this real "
+            f"server {effect}.",
             f"Behind {context.topology.front} ({context.topology.source('front')}) every real server holds the "
             "virtual address. The larger of conf.all and conf.<interface> counts.",
             f"Set {key_of('all', name)} = {quiet[0]} too, or waive this where arptables or nftables does it.",

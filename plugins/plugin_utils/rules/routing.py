@@ -180,6 +180,28 @@ def ends_here(context: Context) -> Iterator[Problem]:
     )
 
 
+_NO_ANSWER = 8
+
+
+@rule("error", _IP_SYSCTL, keys=["*.arp_ignore"])
+def arp_unanswered(context: Context) -> Iterator[Problem]:
+    """arp_ignore = 8: no ARP request is answered, whatever address it is for."""
+    for key in proposed_for(context, "arp_ignore"):
+        scope = scope_of(key)
+        if context.number(key) != _NO_ANSWER or scope in ("lo", "default"):
+            continue
+        touched = addressed(context) if scope == "all" else [scope.replace("/", ".")]
+        if touched and all(effective(context, "arp_ignore", one) not in (_NO_ANSWER, None) for one in touched):
+            continue
+        yield Problem(
+            (key,),
+            f"{key} = 8 answers no ARP request on {listed(touched) or 'any interface'}: neighbours, the router among "
+            "them, no longer find this host.",
+            "They reach it only while they remember where it is, or after it has asked for them itself.",
+            f"Write {key} = 1 instead, which answers for addresses of the interface that is asked.",
+        )
+
+
 @rule("warning", _IP_SYSCTL, keys=["*.rp_filter", "*.arp_ignore", "*.arp_announce"])
 def lowered_in_vain(context: Context) -> Iterator[Problem]:
     """conf.all lowered while the interfaces hold a higher value: the larger counts, so that nothing changes."""
