@@ -109,7 +109,8 @@ def opens(lab: Lab) -> int:
 
 
 def test_an_exporter_that_keeps_back_what_is_watched(rollout: Any, lab: Lab, url: str) -> None:
-    more = {"tune_prometheus_url": url, "tune_prometheus_instance": f"{address(lab, NARROW)}:9101"}
+    instance = f"{address(lab, NARROW)}:9101"
+    more = {"tune_prometheus_url": url, "tune_prometheus_instance": instance, "tune_observers": []}
     done = rollout(lab, {**PACE, **more, "tune_hosts": NARROW, "tune_sysctl": {"net.ipv4.tcp_fin_timeout": 30}})
     assert done.returncode != 0
     assert f"{NARROW}: node_exporter does not export what is to be watched: start it with --collector" in done.stdout
