@@ -84,12 +84,12 @@ options:
         answer this time.
     type: dict
   probes_before:
-    description: RV(nettune.kernel.rollout_probe#module:probes) of the time before the change.
+    description: RV(nettune.kernel.rollout_probe#module:tallies) of the time before the change.
     type: list
     elements: dict
     default: []
   probes:
-    description: RV(nettune.kernel.rollout_probe#module:probes) since the last look.
+    description: RV(nettune.kernel.rollout_probe#module:tallies) since the last look.
     type: raw
     default: []
   limits:
