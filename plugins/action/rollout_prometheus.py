@@ -91,10 +91,10 @@ def _told(
     """As looks tell it. Nobody asked the host, so its trial is taken to go on; confirming it would refuse otherwise."""
     told: dict[str, dict[str, Any]] = {}
     for host in instances:
-        *before, newest = found.get(host) or [None]
-        told[host] = {"sample": newest, "pending": True}
+        samples = found.get(host, [])
+        told[host] = {"sample": samples[-1] if samples else None, "pending": True}
         if arguments["before"]:
-            told[host].update(before=prometheus.thinned(before), baseline=[newest] if newest else [])
+            told[host].update(before=prometheus.thinned(samples[:-1]), baseline=samples[-1:])
     return told
 
 
