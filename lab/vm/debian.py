@@ -17,22 +17,30 @@ class UnreachableError(Exception):
 
 
 def mirror() -> str:
-    form = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    done = subprocess.run([*form, "Label: Debian"], capture_output=True, text=True, check=False)
-    if not done.stdout.strip():
+    known = _mirrors("Debian")
+    if not known:
         raise UnreachableError("apt knows no Debian mirror here: add one to its sources and run apt-get update")
-    return done.stdout.split()[0]
+    return known[0]
+
+
+def _mirrors(label: str) -> list[str]:
+    form = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
+    done = subprocess.run([*form, f"Label: {label}"], capture_output=True, text=True, check=False)
+    return done.stdout.split()
 
 
 class Suite:
-    """A suite with package lists and downloads of its own, in `cache`; apt's own are not touched."""
+    """A suite with its security updates; lists and downloads are kept in `cache`, apt's own are not touched."""
 
     def __init__(self, name: str, cache: pathlib.Path) -> None:
         self.name = name
         for folder in ("lists", "archives"):
             (cache / folder / "partial").mkdir(parents=True, exist_ok=True)
         sources = cache / "sources.list"
-        sources.write_text(f"deb [arch=amd64 signed-by={KEYRING}] {mirror()} {name} main\n", encoding="utf-8")
+        origins = [f"{mirror()} {name}"]
+        origins += [f"{security} {name.partition('-')[0]}-security" for security in _mirrors("Debian-Security")[:1]]
+        lines = [f"deb [arch=amd64 signed-by={KEYRING}] {origin} main\n" for origin in origins]
+        sources.write_text("".join(lines), encoding="utf-8")
         settings = {
             "Dir::Etc::sourcelist": sources,
             "Dir::Etc::sourceparts": "-",

@@ -14,9 +14,13 @@ import shutil
 
 from vm import cache, debian
 
-# In which suites the kernel of a version is looked for: Debian's cloud kernel is small and has what networks need.
-SUITES = {"5.10": ["bullseye"], "6.1": ["bookworm"], "6.12": ["bookworm-backports", "trixie"]}
-PACKAGE = "linux-image-cloud-amd64"
+# Suite and package in which the newest kernel of a version is looked for. Debian's cloud kernels are small, and have
+# what networks need.
+SUITES = {
+    "5.10": [("bullseye", "linux-image-cloud-amd64")],
+    "6.1": [("bookworm", "linux-image-cloud-amd64")],
+    "6.12": [("bookworm", "linux-image-6.12-cloud-amd64"), ("trixie", "linux-image-cloud-amd64")],
+}
 BUSYBOX = ("bookworm", "busybox-static")
 
 # What a machine needs before its root is there, as far as it is not built in.
@@ -45,7 +49,7 @@ class Kernel:
 
 def get(wanted: str, modules: str | None = None) -> Kernel:
     """The kernel of that version, or in that file with its folder of modules."""
-    recipe = [pathlib.Path(__file__), INIT]
+    recipe = [cache.HERE / "kernels.py", cache.HERE / "debian.py", INIT]
     if wanted in SUITES:
         name = wanted
         folder = cache.folder(f"kernel-{wanted}", recipe, lambda folder: _from_debian(wanted, folder))
@@ -71,10 +75,10 @@ def _checked_image(path: str) -> pathlib.Path:
 
 def _from_debian(version: str, folder: pathlib.Path) -> None:
     reasons = []
-    for name in SUITES[version]:
+    for name, newest in SUITES[version]:
         try:
             suite = debian.Suite(name, folder / "apt")
-            package = next(p for p in suite.dependencies(PACKAGE) if p.startswith(f"linux-image-{version}."))
+            package = next(p for p in suite.dependencies(newest) if p.startswith(f"linux-image-{version}."))
             suite.unpack(package, folder / "tree")
             break
         except debian.UnreachableError as error:
