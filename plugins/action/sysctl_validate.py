@@ -86,7 +86,7 @@ def _facts(arguments: Mapping[str, Any], host: str, variables: Mapping[str, Any]
     known = stored_facts.bare(variables.get("ansible_facts", {}) if facts is None else facts)
     if known is None:
         raise UnusableRequest(
-            "there are no facts with a kernel.release of it: run nettune.kernel.net_facts first (with fact caching where "
-            "that is another run), or give facts"
+            "there are no facts with a kernel.release of it: run nettune.kernel.net_facts first (with fact caching "
+            "where that is another run), or give facts"
         )
     return known

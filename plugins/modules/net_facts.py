@@ -241,8 +241,8 @@ ansible_facts:
               link: null
         trial:
           description:
-            - The trial that is pending on the host, with C(rollout_id), C(by), C(keys) and C(deadline_epoch). It is null
-              where there is none.
+            - The trial that is pending on the host, with C(rollout_id), C(by), C(keys) and C(deadline_epoch). It is
+              null where there is none.
           type: dict
           returned: with O(subset=all)
           sample:

@@ -69,8 +69,8 @@ options:
     default: false
   complete:
     description:
-      - Fail where Prometheus does not answer, where it has no sample of a host, or where node_exporter keeps back what is
-        watched. Otherwise that is a host without a sample.
+      - Fail where Prometheus does not answer, where it has no sample of a host, or where node_exporter keeps back what
+        is watched. Otherwise that is a host without a sample.
     type: bool
     default: false
 seealso:

@@ -112,7 +112,15 @@ probes:
   type: dict
   sample:
     controller:
-      - {host: web1, type: tcp, address: 192.0.2.11, port: 80, path: /, status: [200], rate: 2, timeout: 3, slow_ms: 500}
+      - host: web1
+        type: tcp
+        address: 192.0.2.11
+        port: 80
+        path: /
+        status: [200]
+        rate: 2
+        timeout: 3
+        slow_ms: 500
 msg:
   description: Which probes are not watched.
   returned: when O(tallies) has probes without any answer

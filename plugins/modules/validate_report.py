@@ -30,8 +30,8 @@ options:
     default: {}
   sysctl:
     description:
-      - The set that each host was asked about, by host; for places. With ansible-core 2.19 or newer the file and line of
-        each key are known.
+      - The set that each host was asked about, by host; for places. With ansible-core 2.19 or newer the file and line
+        of each key are known.
     type: dict
     default: {}
   sysctl_conf_file:

@@ -54,7 +54,7 @@ def parse(answer: str) -> Look:
     now = float(parts["uptime"].split()[0])
     boot_id = _counters.boot_id_of(parts["boot_id"], parts.get("init", ""))
     counters = {**_counters.parse_table(parts["snmp"]), **_counters.parse_table(parts["netstat"])}
-    trial = json.loads("{%s}" % ",".join(parts.get("trial", "").split("\n")).strip(","))
+    trial = json.loads("{" + ",".join(parts.get("trial", "").split("\n")).strip(",") + "}")
     goes_on = (
         trial.get("phase") == "on_trial"
         and trial.get("boot_id") == boot_id

@@ -49,8 +49,8 @@ def test_whose_trial_is_in_the_way() -> None:
     # What that trial has changed is no finding about this set.
     rejected = {"verdict": "rejected", "findings": [finding("overridden by the file of the trial")]}
     assert account.refusals(facts, dict.fromkeys(facts, rejected)) == [
-        "web1, web2: a trial is pending here: rollout r1 by root from 192.0.2.1 with k, l, until 2026-11-21 09:00:00 UTC. "
-        "Wait for its end, or roll it back first"
+        "web1, web2: a trial is pending here: rollout r1 by root from 192.0.2.1 with k, l, until 2026-11-21 09:00:00 "
+        "UTC. Wait for its end, or roll it back first"
     ]
 
 
