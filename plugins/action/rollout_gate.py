@@ -39,7 +39,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "earlier": {"type": "list", "elements": "str", "default": []},
                 "observers": {"type": "dict", "default": {}},
                 "probes_before": {"type": "list", "elements": "dict", "default": []},
-                "expected_looks": {"type": "int"},
                 "looked": {"type": "dict"},
                 "probes": {"type": "raw", "default": []},
                 "judged": {"type": "dict", "default": {}},
@@ -91,7 +90,6 @@ def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         observers=arguments["observers"],
         probes_before=arguments["probes_before"],
         earlier=arguments["earlier"],
-        expected_looks=arguments["expected_looks"],
     )
     return {
         "changed": False,

@@ -74,9 +74,6 @@ options:
     description: Results of looks at hosts that are never changed, but may feel it, by host, each with C(sample).
     type: dict
     default: {}
-  expected_looks:
-    description: How many looks there will be, if that is known. Kept for those who show progress.
-    type: int
   looked:
     description:
       - Results of looks at the hosts of the wave, by host. One has C(sample), or the host is lost; C(pending), or its

@@ -77,7 +77,6 @@ def soak(
         BEGAN,
         observers=seen(around, 0.0),
         probes_before=[tally(name, 0) for name in (*on_trial, *beside)],
-        expected_looks=looks,
     )
     for look in range(1, looks + 1):
         elapsed = look * LOOK_EVERY

@@ -5,7 +5,6 @@
 
 wave: 1
 began: seconds since 1970, the moment of the change
-expected_looks: number or null
 hosts:     {name: subject}   of the wave, those that really changed
 controls:  {name: subject}
 observers: {name: subject}
@@ -51,7 +50,6 @@ def begin(
     observers: Mapping[str, Any] | None = None,
     probes_before: Any = (),
     earlier: Iterable[str] = (),
-    expected_looks: int | None = None,
 ) -> Observations:
     """Observations of a wave, from results of `sysctl_trial` on its hosts and of looks at the others.
 
@@ -66,7 +64,6 @@ def begin(
     return {
         "wave": wave,
         "began": now,
-        "expected_looks": expected_looks,
         "hosts": hosts,
         "controls": {
             name: {**_bystander(result, priors.get(name)), "changed": name in changed}
