@@ -20,7 +20,7 @@ leave it as they found it, or reboot it.
     machine.reboots_during(command)         run what may crash it; whether it did, and then answers again
     machine.reboot_hard()                   `echo b > /proc/sysrq-trigger`: no clean shutdown; until it answers again
     machine.release, machine.version        "6.1.0-50-cloud-amd64", (6, 1)
-    machine.inventory                       an Ansible inventory of it, for `-i`: the host vm-..., in the group servers
+    machine.inventory, machine.host         an Ansible inventory of it, for `-i`: the host vm-..., in the group servers
     CHECKOUT                                where this checkout's lab, playbooks, plugins and tools are in a machine
 
 `machine_of("5.10")` is for a test that needs several kernels: it returns such a machine, or skips. `new_machine(kernel,
@@ -69,6 +69,7 @@ class Machine:
         self._name = f"{pathlib.Path(kernel).name}.{self.instance}"
         self.directory = ROOT / ".vm" / self._name
         self.inventory = self.directory / "inventory.yml"
+        self.host = f"vm-{self._name}"
 
     def up(self) -> None:
         words = ["--bound-to", str(os.getpid())]
