@@ -44,7 +44,8 @@ MODULES = (
     "_trial",
 )
 _MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
-_START_SECONDS = 10.0
+# Python has to come up on a host that may be busy to the brim; nothing has been changed by then, so there is no hurry.
+_START_SECONDS = 30.0
 _LEAVE_SECONDS = 5.0
 
 

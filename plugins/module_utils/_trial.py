@@ -209,6 +209,8 @@ class Trials:
                 # Anew: while the guard sampled the time before, somebody else may have written.
                 tree = read_tree().values
                 record.update(phase="writing", before=values_of(targets), tree=tree)
+                # Anew too: however long the guard took to come up, that is none of the time to confirm.
+                record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
