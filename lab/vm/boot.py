@@ -118,6 +118,7 @@ def _qemu(machine: Machine, wish: Wish, hardware: Hardware) -> list[str]:
         "net.ifnames": "0",
         "panic": "-1",
         "mitigations": "off",
+        "cryptomgr.notests": "1",
         "vm.root": "memory" if hardware.disk == "memory" else "disk",
         "vm.name": "vm-" + "".join(letter if letter.isalnum() else "-" for letter in machine.name),
         "vm.key": ",".join(machine.key.with_suffix(".pub").read_text(encoding="ascii").split()[:2]),
