@@ -187,6 +187,7 @@ def drive_load(arguments: argparse.Namespace) -> None:
             arguments.rate,
             arguments.seconds,
             arguments.slow_ms,
+            arguments.seed,
         )
     elif arguments.action == "stop":
         load.stop(lab)
@@ -293,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("load", drive_load, "Start, stop or report the client load.", "")
     sub.add_argument("action", choices=["start", "stop", "report"])
     sub.add_argument("--rate", type=float, metavar="N", help="connects a second to each server (start)")
+    sub.add_argument("--seed", type=int, metavar="N", help="unequal and in bursts, drawn from N, not steady (start)")
     sub.add_argument("--seconds", type=int, default=900, help="ends by itself after this time (start)")
     sub.add_argument("--slow-ms", type=int, default=200, help="a connect that takes longer counts as slow (start)")
     sub.add_argument("--last", type=int, metavar="SECONDS", help="only the last seconds (report)")

@@ -27,7 +27,7 @@ class LoadError(Exception):
     """The load does not do what was asked."""
 
 
-def start(lab: Lab, topology: Topology, rate: float | None, seconds: int, slow_ms: int) -> None:
+def start(lab: Lab, topology: Topology, rate: float | None, seconds: int, slow_ms: int, seed: int | None) -> None:
     if not topology.load:
         raise LoadError(f"lab {lab.name} has no client load")
     if not 1 <= seconds <= MOST_SECONDS:
@@ -40,6 +40,7 @@ def start(lab: Lab, topology: Topology, rate: float | None, seconds: int, slow_m
         "targets": {host.name: host.links[0].addresses[0].split("/")[0] for host in topology.group("servers")},
         "port": topology.load["port"],
         "connects_per_second": rate or topology.load["connects_per_second"],
+        "seed": seed,
         "seconds": seconds,
         "slow_ms": slow_ms,
         "timeout_seconds": 3,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, nettune.kernel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The clients of a lab: short connections at a steady rate, each from one of many addresses, and what became of them.
+"""The clients of a lab: short connections, each from one of many addresses, and what became of them.
 
     load_client.py DIRECTORY
 
@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import math
 import os
 import pathlib
 import random
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -61,14 +63,35 @@ async def fetch(address: str, port: int, source: str) -> float:
     return took
 
 
-async def connects_to(spec: dict[str, Any], address: str, tally: Tally, stop: asyncio.Event) -> None:
-    """Start connects at the given rate; how long one takes does not slow the next down."""
-    step = 1 / spec["connects_per_second"]
-    due = time.monotonic() + random.random() * step
+def steps(spec: dict[str, Any], server: str) -> Iterator[float]:
+    """Seconds from one connect to the next.
+
+    All alike; or with a seed in bursts, and more to one server than to another: each spell of some seconds has a rate
+    of its own, and in it connects come by chance.
+    """
+    mean = spec["connects_per_second"]
+    if spec["seed"] is None:
+        while True:
+            yield 1 / mean
+    chance = random.Random(f"{spec['seed']} {server}")
+    mean *= math.exp(chance.gauss(0, 0.5))
+    since = 0.0
+    while True:
+        spell, rate = chance.expovariate(1 / 4), mean * chance.gammavariate(2, 0.5)
+        while (step := chance.expovariate(rate)) < spell:
+            yield since + step
+            since, spell = 0.0, spell - step
+        since += spell
+
+
+async def connects_to(spec: dict[str, Any], server: str, tally: Tally, stop: asyncio.Event) -> None:
+    """Start connects at the given pace; how long one takes does not slow the next down."""
+    address, paces = spec["targets"][server], steps(spec, server)
+    due = time.monotonic() + random.random() * next(paces)
     running: set[asyncio.Task[None]] = set()
     while not stop.is_set():
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        due = max(due + step, time.monotonic() - 1)  # after a stall, catch up one second at most
+        due = max(due + next(paces), time.monotonic() - 1)  # after a stall, catch up one second at most
         task = asyncio.create_task(one_connect(spec, address, tally))
         running.add(task)
         task.add_done_callback(running.discard)
@@ -80,10 +103,7 @@ async def work(directory: pathlib.Path, run: int) -> None:
     spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     stop = asyncio.Event()
     tallies = {server: Tally() for server in spec["targets"]}
-    workers = [
-        asyncio.create_task(connects_to(spec, address, tallies[server], stop))
-        for server, address in spec["targets"].items()
-    ]
+    workers = [asyncio.create_task(connects_to(spec, server, tally, stop)) for server, tally in tallies.items()]
     end = time.monotonic() + spec["seconds"]
     with (directory / "seconds.jsonl").open("a", encoding="utf-8") as lines:
         while not stop.is_set():
