@@ -17,6 +17,8 @@ import pytest
 from labs import CHECKOUT, Lab
 
 BIN = pathlib.Path(sys.executable).parent
+# Everything that a rollout may change on a host.
+STATE = (CHECKOUT / "molecule" / "common" / "state.sh").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -85,3 +87,13 @@ def record(tmp_path: pathlib.Path) -> Callable[[], dict[str, Any]]:
         return found
 
     return record
+
+
+@pytest.fixture
+def states() -> Callable[[Lab, list[str]], dict[str, str]]:
+    """Everything that a rollout may change, of each host: equal text is equality byte for byte."""
+
+    def states(lab: Lab, hosts: list[str]) -> dict[str, str]:
+        return {host: lab.shell(host, STATE) for host in hosts}
+
+    return states
