@@ -14,7 +14,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, handover, report, waves
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sample_of_facts
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -26,7 +25,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "rollout_id": {"type": "str", "default": ""},
-                "facts": {"type": "dict"},
                 "reviews": {"type": "dict"},
                 "contents": {"type": "dict", "default": {}},
                 "waves": {"type": "list", "elements": "raw"},
@@ -41,11 +39,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "wave": {"type": "str", "default": ""},
                 "plan": {"type": "raw", "default": ""},
             },
-            required_together=[("facts", "reviews", "waves")],
-            required_by={"facts": ["rollout_id"]},
+            required_together=[("reviews", "waves")],
+            required_by={"reviews": ["rollout_id"]},
         )
         try:
-            if arguments["facts"] is None:
+            if arguments["reviews"] is None:
                 _check_strategy(self._task)
                 return {"changed": False, "rollout_id": _name(arguments)}
             return self._planned(arguments, (task_vars or {}).get("hostvars", {}))
@@ -53,11 +51,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(f"No host was touched.\n{problem}.") from None
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
-        facts, reviews = arguments["facts"], arguments["reviews"]
-        refusals = account.refusals(facts, reviews) + waves.differences(arguments["shared"])
+        reviews = arguments["reviews"]
+        refusals = account.refusals(reviews) + waves.differences(arguments["shared"])
         if refusals:
             return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
-        hosts = {host: result["ansible_facts"]["nettune"] for host, result in facts.items()}
+        hosts = {host: review["facts"] for host, review in reviews.items()}
         for host, content in arguments["contents"].items():
             _check_content(host, content, reviews[host]["plan"])
         fleet = _fleet(hosts, arguments, variables)
@@ -69,7 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             **planned.plan,
             "rollout_id": planned.handover.rollout_id,
             "strata": {host: fleet.stratum(host) for host in hosts},
-            "priors": {host: sample_of_facts(host_facts) for host, host_facts in hosts.items()},
+            "priors": {host: review["sample"] for host, review in reviews.items()},
             "settings": _settings(reviews),
             "findings": account.findings(reviews),
         }

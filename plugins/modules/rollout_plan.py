@@ -8,8 +8,8 @@ short_description: Plans the waves of a rollout, or says why it must not begin
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
-  - Collects what M(nettune.kernel.net_facts) and M(nettune.kernel.sysctl_validate) said of all hosts. Fails with
-    one account of all hosts that are out of reach or reject the set.
+  - Collects what M(nettune.kernel.rollout_review) said of all hosts. Fails with one account of all hosts that are out
+    of reach or reject the set.
   - Otherwise divides the hosts into waves. The first wave holds at least one host of every stratum; the later ones
     keep the mix of strata. No wave has more hosts of a failure domain than it may.
   - With O(wave), plans for that wave alone. The plan of the whole is made for the first, and taken up again for the
@@ -28,15 +28,12 @@ options:
     description: Names the rollout.
     type: str
     default: ""
-  facts:
+  reviews:
     description:
-      - Results of M(nettune.kernel.net_facts) by host, in the order of the inventory. Needs O(rollout_id), O(reviews)
-        and O(waves).
+      - Results of M(nettune.kernel.rollout_review) by host, in the order of the inventory. Needs O(rollout_id) and
+        O(waves).
       - Without it the module only names the rollout, and fails where the strategy of the play lets no host wait for
         another.
-    type: dict
-  reviews:
-    description: Results of M(nettune.kernel.sysctl_validate) by host.
     type: dict
   contents:
     description: The files that were rendered, by host. Each must say the same as the plan of its host.
@@ -51,7 +48,7 @@ options:
   canaries:
     description:
       - Names of hosts that are the first wave, in place of the first of O(waves), with one host of every stratum that
-        they miss. Those that are not among O(facts) are named and left out.
+        they miss. Those that are not among O(reviews) are named and left out.
     type: list
     elements: str
     default: []
@@ -107,8 +104,7 @@ EXAMPLES = r"""
 - name: Plan
   nettune.kernel.rollout_plan:
     rollout_id: example-1
-    facts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'facts'))) }}"
-    reviews: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'review'))) }}"
+    reviews: "{{ ansible_play_hosts | nettune.kernel.results_by_host(hostvars, 'review') }}"
     waves: [1, "10%", "100%"]
   register: planned
   run_once: true
@@ -117,7 +113,7 @@ EXAMPLES = r"""
 RETURN = r"""
 rollout_id:
   description: O(rollout_id), or that of O(plan), or one of the time and four random characters.
-  returned: without O(facts)
+  returned: without O(reviews)
   type: str
 plan:
   description: The waves.

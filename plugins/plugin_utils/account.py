@@ -48,25 +48,24 @@ def one_line(text: Any) -> str:
 # Before anything is touched
 
 
-def refusals(facts: Mapping[str, Any], reviews: Mapping[str, Any]) -> list[str]:
+def refusals(reviews: Mapping[str, Any]) -> list[str]:
     """Why the rollout must not begin: hosts out of reach, hosts without facts, hosts that reject the set."""
     return _shared(
-        (host, topic, line)
-        for host, result in facts.items()
-        for topic, line in _refusal(result, reviews.get(host) or {}, host)
+        (host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host)
     )
 
 
-def _refusal(facts: Mapping[str, Any], review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
+def _refusal(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
     """Topics and lines."""
-    if facts.get("unreachable"):
-        return [_same("cannot be reached: " + one_line(facts.get("msg")))]
-    if "nettune" not in facts.get("ansible_facts", {}):
-        why = "its facts cannot be read: " + _module_failure(facts)
+    if review.get("unreachable"):
+        return [_same("cannot be reached: " + one_line(review.get("msg")))]
+    facts = review.get("facts")
+    if facts is None:
+        why = "its facts cannot be read: " + _module_failure(review)
         if "interpreter" in why:
             why += " Install Python 3.6 or newer there, or name the one that it has in ansible_python_interpreter."
         return [_same(why)]
-    trial = facts["ansible_facts"]["nettune"].get("trial")
+    trial = facts.get("trial")
     if trial:
         until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(trial["deadline_epoch"]))
         who = f"rollout {trial['rollout_id']} by {trial['by']} with {', '.join(trial['keys'])}, until {until}"

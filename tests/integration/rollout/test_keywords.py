@@ -28,7 +28,7 @@ def unreachable(once: str) -> dict[str, str]:
 
 
 GONE_BEFORE = unreachable("tune__planned is defined")
-GONE_IN_SOAK = unreachable("tune__started is defined")
+GONE_IN_SOAK = unreachable("(tune__started | default({})).trial is defined")
 GONE_IN_CONFIRM = unreachable("(tune__gate | default({})).verdict | default('')")
 GONE_IN_RESCUE = unreachable("tune__blame is defined")
 FAILS = "fails"

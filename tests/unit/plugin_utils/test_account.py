@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account
 
-FACTS = {"ansible_facts": {"nettune": {}}}
+FINE = {"verdict": "accepted", "findings": [], "facts": {}}
 
 
 def finding(message: str, severity: str = "error") -> dict[str, Any]:
@@ -17,38 +17,32 @@ def finding(message: str, severity: str = "error") -> dict[str, Any]:
 
 
 def test_every_host_that_stands_in_the_way_is_named_once() -> None:
-    facts = {
-        "down": {"unreachable": True, "msg": "no route"},
-        "bare": {"failed": True, "msg": "not found", "module_stderr": "/bin/sh: python3\n"},
-        "web1": FACTS,
-        "web2": FACTS,
-        "odd": FACTS,
-        "fine": FACTS,
-    }
     reviews = {
-        "web1": {"verdict": "rejected", "findings": [finding("3 sockets"), finding("x", "info")]},
-        "web2": {"verdict": "rejected", "findings": [finding("4 sockets")]},
-        "odd": {"failed": True, "msg": "odd: give a set"},
-        "fine": {"verdict": "accepted", "findings": []},
+        "down": {"unreachable": True, "msg": "no route"},
+        "bare": {"failed": True, "msg": "not found", "module_stderr": "/bin/sh: python3\n", "facts": None},
+        "web1": {"verdict": "rejected", "findings": [finding("3 sockets"), finding("x", "info")], "facts": {}},
+        "web2": {"verdict": "rejected", "findings": [finding("4 sockets")], "facts": {}},
+        "odd": {"failed": True, "msg": "odd: give a set", "facts": {}},
+        "fine": FINE,
     }
-    assert account.refusals(facts, reviews) == [
+    assert account.refusals(reviews) == [
         "down: cannot be reached: no route",
         "bare: its facts cannot be read: not found /bin/sh: python3",
         "web1, web2: error a.b: 3 sockets. R. F.",
         "odd: give a set",
     ]
-    assert account.refusals({"fine": FACTS}, reviews) == []
+    assert account.refusals({"fine": FINE}) == []
 
 
 def test_whose_trial_is_in_the_way() -> None:
     trial = {"rollout_id": "r1", "by": "root from 192.0.2.1", "keys": ["k", "l"], "deadline_epoch": 1795251600.0}
-    facts = {
-        host: {"ansible_facts": {"nettune": {"trial": {**trial, "deadline_epoch": deadline}}}}
-        for host, deadline in (("web1", 1795251600.0), ("web2", 1795251603.0))
-    }
     # What that trial has changed is no finding about this set.
     rejected = {"verdict": "rejected", "findings": [finding("overridden by the file of the trial")]}
-    assert account.refusals(facts, dict.fromkeys(facts, rejected)) == [
+    reviews = {
+        host: {**rejected, "facts": {"trial": {**trial, "deadline_epoch": deadline}}}
+        for host, deadline in (("web1", 1795251600.0), ("web2", 1795251603.0))
+    }
+    assert account.refusals(reviews) == [
         "web1, web2: a trial is pending here: rollout r1 by root from 192.0.2.1 with k, l, until 2026-11-21 09:00:00 "
         "UTC. Wait for its end, or roll it back first"
     ]
