@@ -127,7 +127,8 @@ def _locked(machine: Machine, wait: bool = True) -> Iterator[None]:
 
 def _sweep() -> None:
     """Forget machines that have ended, of whatever: their qemu is gone with their keeper."""
-    for machine in all_machines():
+    names = {path.name.removesuffix(".lock") for path in Machine.root.glob("*")}
+    for machine in map(Machine, sorted(names)):
         with contextlib.suppress(BlockingIOError), _locked(machine, wait=False):
             if machine.init_pid() is None:
                 machine.remove()

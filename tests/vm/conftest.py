@@ -189,6 +189,7 @@ class Machine:
             running.kill()
         self.close()
         while self.run("true", check=False).returncode:
+            assert self.directory.exists(), "something has ended the machine while it booted"
             assert time.monotonic() < deadline, f"it does not come back, see {self.directory}/serial.log"
             time.sleep(0.2)
         return True
