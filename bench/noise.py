@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How often a set that does nothing is promoted on hosts that have rejects and slow connects of their own.
 
-    python bench/noise.py [--runs N] [--seed N] [--soak SECONDS] [--jobs N] [--records FOLDER]
+    python bench/noise.py [--runs N] [--seed N] [--jobs N] [--records FOLDER] [--quick]
 
 Each run rolls a keepalive time, which no short connection feels, out through all waves of a lab nat_front of its own.
 The clients there share the few ports of a NAT: timestamps are rejected all the time, and connects are slow or fail. A
@@ -34,11 +34,14 @@ ROLLOUT = {
     "tune_hosts": "servers",
     "tune_sysctl": {"net.ipv4.tcp_keepalive_time": 601},
     "tune_waves": [1, "100%"],
+    "tune_soak": 16,
     "tune_look_every": 2,
     "tune_baseline": 5,
     "tune_probe_port": 80,
     "tune_observers": ["clients"],
 }
+# With more connects a second, so that a short soak has enough of them.
+QUICK = {"tune_soak": 8, "tune_baseline": 3, "tune_probe_rate": 5}
 INTERRUPTED = "no verdict"
 
 
@@ -60,11 +63,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; each has the next one")
-    parser.add_argument("--soak", type=int, default=16, help="seconds")
     parser.add_argument("--jobs", type=int, default=2, help="labs side by side")
     parser.add_argument("--records", type=pathlib.Path, help="keep the reports in this folder")
+    parser.add_argument("--quick", action="store_true", help="a short soak, for tests")
     options = parser.parse_args()
-    print(f"{options.runs} runs, soaks of {options.soak} s, {os.cpu_count()} cores, Linux {os.uname().release}")
+    pace = {**ROLLOUT, **QUICK} if options.quick else ROLLOUT
+    print(f"{options.runs} runs, soaks of {pace['tune_soak']} s, {os.cpu_count()} cores, Linux {os.uname().release}")
     print("of the hosts in all waves: timestamp rejects and connections of others; of the clients: slow or failed")
     print("connects of their own; the test that came nearest to its limit, in hundredths of the way there")
     headings = f"{'seed':>6}{'verdict':>14}{'seconds':>9}{'rejects':>9}{'opens':>7}{'slow':>6}{'opens':>7}  nearest"
@@ -73,7 +77,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         reports = (options.records or pathlib.Path(folder)).resolve()
         seeds = range(options.seed, options.seed + options.runs)
-        runs = [pool.submit(run, seed, options.soak, reports) for seed in seeds]
+        runs = [pool.submit(run, seed, pace, reports) for seed in seeds]
         for done in concurrent.futures.as_completed(runs):
             one = done.result()
             ended[one.verdict] += 1
@@ -84,7 +88,7 @@ def main() -> int:
     return 0 if ended["promote"] == options.runs else 1
 
 
-def run(seed: int, soak: int, reports: pathlib.Path) -> Run:
+def run(seed: int, pace: dict[str, Any], reports: pathlib.Path) -> Run:
     lab = ["nat_front", "--instance", f"noise{os.getpid()}-{seed}"]
     began = time.monotonic()
     try:
@@ -92,7 +96,7 @@ def run(seed: int, soak: int, reports: pathlib.Path) -> Run:
         call([*LAB, "load", *lab[:1], "start", *lab[1:], "--seed", str(seed)])
         wait_for_traffic(lab)
         inventory = pathlib.Path(call([*LAB, "inventory", *lab, "--path"]).strip())
-        status, output = roll_out(inventory, {**variables(inventory, seed, reports), "tune_soak": soak})
+        status, output = roll_out(inventory, {**pace, **variables(inventory, seed, reports)})
     finally:
         call([*LAB, "down", *lab])
     record = reports / f"noise-{seed}.json"
@@ -123,7 +127,7 @@ def variables(inventory: pathlib.Path, seed: int, reports: pathlib.Path) -> dict
         for server, address in load["targets"].items()
     ]
     names = {"tune_rollout_id": f"noise-{seed}", "tune_report_dir": str(reports)}
-    return {**ROLLOUT, **names, "tune_probes": [{"each": True}, *through]}
+    return {**names, "tune_probes": [{"each": True}, *through]}
 
 
 def roll_out(inventory: pathlib.Path, variables: dict[str, Any]) -> tuple[int, str]:

@@ -9,6 +9,9 @@ import pathlib
 import sys
 from typing import Any
 
+import pytest
+from labs import lab_is_possible  # noqa: F401 (a fixture)
+
 
 def test_false_alarms_of_the_evidence(run: Any, root: pathlib.Path) -> None:
     done = run(sys.executable, root / "bench" / "gate.py", "--quick")
@@ -23,3 +26,9 @@ def test_validation_of_many_hosts(run: Any, root: pathlib.Path) -> None:
 def test_the_playbook_on_many_stored_hosts(run: Any, root: pathlib.Path) -> None:
     done = run(sys.executable, root / "bench" / "validate_playbook.py", "5")
     assert "5 hosts: " in done.stdout
+
+
+@pytest.mark.usefixtures("lab_is_possible")
+def test_noise_without_a_cause_is_promoted(run: Any, root: pathlib.Path) -> None:
+    done = run(sys.executable, root / "bench" / "noise.py", "--runs", "2", "--quick")
+    assert "promoted in 2 of 2 runs" in done.stdout
