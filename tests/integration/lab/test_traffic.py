@@ -47,6 +47,21 @@ def test_timestamps_behind_nat(make_lab):
     lab.down()
 
 
+@pytest.mark.parametrize(("words", "alike"), [((), True), (("--seed", "3"), False)])
+def test_the_clients_are_steady_unless_there_is_a_seed(make_lab, words, alike):
+    lab = make_lab("nat_front", "pace")
+    lab.up("--hosts", "4")
+    lab.run("load", "start", *words)
+    give_up = time.monotonic() + 30
+    attempts = [0]
+    while sum(attempts) < 200:
+        assert time.monotonic() < give_up, f"only {attempts} connects"
+        time.sleep(0.5)
+        attempts = [total["attempts"] for total in json.loads(lab.run("load", "report", "--json").stdout).values()]
+    assert (max(attempts) < 1.5 * min(attempts)) is alike, attempts
+    lab.down()
+
+
 VIP = "10.34.0.100"
 
 
