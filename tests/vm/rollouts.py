@@ -16,13 +16,14 @@ import yaml
 
 from .conftest import ROOT, Machine
 
-# One look at the end of a short soak. Where the processor is emulated everything takes its time, the deadline too.
+# One look at the end of a short soak. Where the processor is emulated everything takes its time, and the role waits.
 QUICK = {
     "tune_baseline": 0,
     "tune_soak": 1,
     "tune_soak_max": 1,
     "tune_look_every": 1,
-    "tune_confirm_grace": 120,
+    "tune_confirm_grace": 240,
+    "tune__patience": 120,
     "tune_controls": 0,
 }
 
