@@ -26,9 +26,8 @@ from vm.machine import Machine
 ADDRESS = "127.0.0.1"
 SECONDS_TO_SSHD = 240
 SECONDS_TO_FIRST_WORD = 10  # under KVM, where it is one or two; an ordinary guest may hang under an unusual /dev/kvm
-# qemu 7.2 spoils the flags of an emulated cmpxchg16b, of which 6.12 dies while it boots; kernels do without it. Nor
-# shall they spend the boot on testing ciphers with instructions that are slow to emulate.
-EMULATED = "max,cx16=off,aes=off,pclmulqdq=off,sha-ni=off"
+# qemu 7.2 spoils the flags of an emulated cmpxchg16b, of which 6.12 dies while it boots; kernels do without it.
+EMULATED = "max,cx16=off"
 ACCELERATORS = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", EMULATED]}
 DISKS = ("virtio", "ahci", "memory")
 NETWORKS = ("virtio-net-pci", "e1000")
@@ -118,7 +117,7 @@ def _qemu(machine: Machine, wish: Wish, hardware: Hardware) -> list[str]:
         "net.ifnames": "0",
         "panic": "-1",
         "mitigations": "off",
-        "cryptomgr.notests": "1",
+        "cryptomgr.notests": "1",  # where the processor is emulated they take longer than all the rest of the boot
         "vm.root": "memory" if hardware.disk == "memory" else "disk",
         "vm.name": "vm-" + "".join(letter if letter.isalnum() else "-" for letter in machine.name),
         "vm.key": ",".join(machine.key.with_suffix(".pub").read_text(encoding="ascii").split()[:2]),

@@ -177,7 +177,7 @@ class Machine:
         """Run what may reboot the machine by itself; True once it answers again, False where the command just ended."""
         if self.forgets:
             pytest.skip(f"the root of {self.kernel} is in memory, for want of a driver for its disk")
-        boots = self._boots()
+        boots, said = self._boots(), self._said()
         deadline = time.monotonic() + SECONDS_TO_REBOOT
         with subprocess.Popen(self.command(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
             while self._boots() == boots:
@@ -189,13 +189,18 @@ class Machine:
             running.kill()
         self.close()
         while self.run("true", check=False).returncode:
-            assert self.directory.exists(), "something has ended the machine while it booted"
+            # Its keeper takes the directory away with it, what it said last too.
+            assert self.directory.exists(), f"the machine has ended while it booted: {said[-2000:]}"
+            said = self._said()
             assert time.monotonic() < deadline, f"it does not come back, see {self.directory}/serial.log"
             time.sleep(0.2)
         return True
 
     def _boots(self) -> int:
-        return (self.directory / "serial.log").read_bytes().count(b"] Linux version ")
+        return self._said().count("] Linux version ")
+
+    def _said(self) -> str:
+        return (self.directory / "serial.log").read_text(errors="replace")
 
     def close(self) -> None:
         """Let go of the connection that all commands share."""

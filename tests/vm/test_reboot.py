@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import ENVIRONMENT, ROOT
+from .conftest import BROUGHT, ENVIRONMENT, ROOT
 
 PATH = "/etc/sysctl.d/90-nettune.conf"
+# What it is called until it is complete, a name that no boot reads.
+INCOMPLETE = "/etc/sysctl.d/.90-nettune.conf.nettune-new"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
 CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
 GUARD = {
@@ -62,11 +64,7 @@ class Host:
 
     def step(self, name: str, arguments: dict[str, Any]) -> int:
         """How many things it did to the host."""
-        for _time in range(5):
-            answer = json.loads(self._machine.run(_step(name, arguments, 0, "after")).stdout.splitlines()[-1])
-            # Emulated on a busy machine, ten seconds may be too short for the guard; then nothing has begun.
-            if "the guard did not report" not in answer.get("refused", ""):
-                break
+        answer = json.loads(self._machine.run(_step(name, arguments, 0, "after")).stdout.splitlines()[-1])
         assert "operations" in answer, answer
         return int(answer["operations"])
 
@@ -125,13 +123,13 @@ def new(machine: Any, host: Host, old: dict[str, Any]) -> dict[str, Any]:
 def settle(host: Host, old: dict[str, Any], new: dict[str, Any]) -> str:
     """After a crash: which of both the host has booted as, and stays with the next look. Leaves it old."""
     booted = host.look()
-    # What a file was called before its renaming, which the crash has undone, is nothing that counts; a look removes it.
-    booted["files"] = {path: file for path, file in booted["files"].items() if "/." not in path}
+    # It may be there as long as nobody has looked.
+    booted["files"].pop(INCOMPLETE, None)
     outcome = "new" if is_like(booted, new) else "old"
     assert not differences(booted, new if outcome == "new" else old), "neither old nor new"
     host.step("look", {})
     settled = host.look()
-    assert is_like(settled, booted)
+    assert not differences(settled, booted), "no longer what it has booted as"
     assert settled["left"] == []
     if settled["history"]:
         assert settled["history"][0]["state"] == ("confirmed" if outcome == "new" else "rolled_back")
@@ -162,20 +160,22 @@ def test_on_trial(machine: Any, host: Host, old: dict[str, Any], new: dict[str, 
     assert "rebooted" in host.look()["history"][0]["reason"]
 
 
-def test_at_every_step_of_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_at_each_step_of_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
     host.step("start", START)
     points = host.step("confirm", CONFIRM)
     assert points >= 4
     host.step("roll_back", UNDO)
-    outcomes = []
-    for point in range(1, points + 1):
+    outcomes = {}
+    # Of the kernels that can be had here one for all points: what fails is the same code, and a boot takes its time.
+    for point in range(1, points + 1, 1 if machine.kernel in (BROUGHT, "6.1") else points // 3):
         host.step("start", START)
         host.crash_at("confirm", CONFIRM, point, "after")
-        outcomes.append(settle(host, old, new))
-    print(f"{machine.release}: confirming, after each of {points} points: {' '.join(outcomes)}", file=sys.stderr)
+        outcomes[point] = settle(host, old, new)
+    told = " ".join(f"{point}:{outcome}" for point, outcome in outcomes.items())
+    print(f"{machine.release}: confirming, a crash after each of these of {points} points: {told}", file=sys.stderr)
     # Once it is new it stays new.
-    assert outcomes == sorted(outcomes, reverse=True)
-    assert set(outcomes) == {"old", "new"}
+    assert list(outcomes.values()) == sorted(outcomes.values(), reverse=True)
+    assert set(outcomes.values()) == {"old", "new"}
 
 
 def test_after_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
