@@ -28,7 +28,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "gate": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict", "default": {}},
                 "undone": {"type": "dict"},
-                "seen": {"type": "dict", "default": {}},
             }
         )
         if arguments["running"] and arguments["wave"] is None:
@@ -55,7 +54,6 @@ def _write(arguments: dict[str, Any], json_path: Any, html_path: Any) -> list[st
         arguments["gate"],
         arguments["confirmed"],
         arguments["undone"],
-        arguments["seen"],
         arguments["running"],
     )
     record = report.with_wave(record, wave)

@@ -49,11 +49,6 @@ options:
     description: Results of M(nettune.kernel.sysctl_trial) that confirmed it, by host.
     type: dict
     default: {}
-  seen:
-    description:
-      - Results of M(nettune.kernel.sysctl_trial_info) with O(nettune.kernel.sysctl_trial_info#module:samples), by host.
-    type: dict
-    default: {}
   undone:
     description:
       - Results of M(nettune.kernel.sysctl_trial) that rolled it back, by host, where the wave was rolled back.

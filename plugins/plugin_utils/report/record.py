@@ -80,7 +80,6 @@ def wave_record(
     judged: Mapping[str, Any],
     confirmed: Mapping[str, Any],
     undone: Mapping[str, Any] | None,
-    seen: Mapping[str, Any] | None = None,
     running: bool = False,
 ) -> dict[str, Any]:
     """What became of a wave, or how it stands while it is `running`, from the results of its tasks."""
@@ -98,7 +97,7 @@ def wave_record(
         "figures": judged.get("figures", {}),
         "observations": observations,
         "hosts": {
-            host: _host_record(result, confirmed.get(host, {}), undone, host, (seen or {}).get(host, {}), running)
+            host: _host_record(result, confirmed.get(host, {}), undone, host, running)
             for host, result in started.items()
         },
     }
@@ -109,7 +108,6 @@ def _host_record(
     confirmed: Mapping[str, Any],
     undone: Mapping[str, Any] | None,
     host: str,
-    seen: Mapping[str, Any],
     running: bool,
 ) -> dict[str, Any]:
     result = None if undone is None else undone.get(host, {})
@@ -121,7 +119,7 @@ def _host_record(
         # How it was rolled back, or why not.
         "undone": account.how_undone(result) if result else [],
         "drift": (result or {}).get("drift", []),
-        "guard_samples": _moving(seen.get("samples") or []),
+        "guard_samples": _moving((result or {}).get("samples") or []),
     }
 
 

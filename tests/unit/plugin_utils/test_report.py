@@ -244,10 +244,10 @@ def test_what_is_said_of_a_wave_that_was_rolled_back() -> None:
 
 def test_what_the_guards_saw_is_kept_without_counters_that_stand_still() -> None:
     samples = [{"phase": "on_trial", "counters": {"moves": n, "stands": 7}} for n in (1, 2, 2)]
-    undone = {"a": {"changed": True}}
-    wave = report.wave_record(1, STARTED, {}, {}, undone, {"a": {"samples": samples}})
+    undone = {"a": {"changed": True, "samples": samples}}
+    wave = report.wave_record(1, STARTED, {}, {}, undone)
     assert wave["hosts"]["a"]["guard_samples"] == [{"phase": "on_trial", "counters": {"moves": n}} for n in (1, 2, 2)]
-    assert report.wave_record(1, STARTED, {}, {}, undone)["hosts"]["a"]["guard_samples"] == []
+    assert report.wave_record(1, STARTED, {}, {}, {"a": {"changed": True}})["hosts"]["a"]["guard_samples"] == []
 
 
 def test_the_reason_of_a_wave_that_was_never_judged() -> None:
