@@ -46,7 +46,7 @@ def up(arguments: argparse.Namespace) -> None:
     _sweep()
     with _locked(machine):
         if machine.is_up and boot.answers(machine):
-            print(f"vm {machine.name} is up already: {machine.inventory}")
+            print(f"vm {machine.name} is up already{_way_in(machine)}")
             return
         began = time.monotonic()
         machine.remove()
@@ -56,7 +56,13 @@ def up(arguments: argparse.Namespace) -> None:
             machine.remove()
             raise
     release = machine.description["release"]
-    print(f"vm {machine.name} is up: kernel {release} ({hardware}) in {time.monotonic() - began:.1f} s")
+    print(
+        f"vm {machine.name} is up: kernel {release} ({hardware}) in {time.monotonic() - began:.1f} s{_way_in(machine)}"
+    )
+
+
+def _way_in(machine: Machine) -> str:
+    return f"\n  log in: {shlex.join(machine.ssh())}\n  inventory: {machine.inventory}"
 
 
 def down(arguments: argparse.Namespace) -> None:
