@@ -161,6 +161,11 @@ class CallbackModule(Default):  # type: ignore[misc]
         if not self._short:
             super().v2_runner_item_on_skipped(result)
 
+    def v2_runner_retry(self, result: Any) -> None:
+        # Whoever waits for something has not failed.
+        if not self._short:
+            super().v2_runner_retry(result)
+
     def v2_runner_item_on_failed(self, result: Any) -> None:
         if not self._short:
             super().v2_runner_item_on_failed(result)
