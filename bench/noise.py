@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAB = [sys.executable, str(ROOT / "lab" / "lab.py")]
 SERVERS = 4
 CONNECTS_BEFORE = 40  # to each server; by then ports come again
+MOST_SECONDS_BEFORE = 120  # where the seed draws few connects to one of them
 ROLLOUT = {
     "tune_hosts": "servers",
     "tune_sysctl": {"net.ipv4.tcp_keepalive_time": 601},
@@ -97,6 +98,8 @@ def run(seed: int, pace: dict[str, Any], reports: pathlib.Path) -> Run:
         wait_for_traffic(lab)
         inventory = pathlib.Path(call([*LAB, "inventory", *lab, "--path"]).strip())
         status, output = roll_out(inventory, {**pace, **variables(inventory, seed, reports)})
+    except (TimeoutError, subprocess.CalledProcessError) as problem:
+        status, output = 1, f"{problem}"
     finally:
         call([*LAB, "down", *lab])
     record = reports / f"noise-{seed}.json"
@@ -109,13 +112,13 @@ def call(command: list[str]) -> str:
 
 
 def wait_for_traffic(lab: list[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + MOST_SECONDS_BEFORE
     while True:
         totals = json.loads(call([*LAB, "load", *lab[:1], "report", *lab[1:], "--json"]))
         if totals and min(total["attempts"] for total in totals.values()) >= CONNECTS_BEFORE:
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the clients do not reach {CONNECTS_BEFORE} connections to each server in a minute")
+            raise TimeoutError(f"the clients do not reach {CONNECTS_BEFORE} connections to each server")
         time.sleep(0.5)
 
 
