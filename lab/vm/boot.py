@@ -87,7 +87,7 @@ def boot(machine: Machine, wish: Wish) -> Hardware:
 def _start(machine: Machine, wish: Wish, hardware: Hardware) -> subprocess.Popen[bytes]:
     machine.serial.write_bytes(b"")
     with open(machine.log, "wb") as log:
-        keeper = subprocess.Popen(
+        return subprocess.Popen(
             [
                 *[sys.executable, str(cache.HERE / "keeper.py"), machine.name, str(os.getpid()), str(wish.bound_to)],
                 *_qemu(machine, wish, hardware),
@@ -98,8 +98,6 @@ def _start(machine: Machine, wish: Wish, hardware: Hardware) -> subprocess.Popen
             start_new_session=True,
             env={**os.environ, "TMPDIR": str(machine.directory)},  # where qemu keeps what the machine writes
         )
-    machine.record_init(keeper.pid)
-    return keeper
 
 
 def _let_stay(machine: Machine, keeper: subprocess.Popen[bytes]) -> None:

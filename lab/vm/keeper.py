@@ -30,6 +30,8 @@ def main() -> None:
     if os.getppid() != int(caller):
         return
     machine = Machine(name)
+    # By itself: whoever has just started it may find its command line still empty, and never know it again.
+    machine.record_init(os.getpid())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ends = select.poll()
