@@ -43,7 +43,7 @@ def main() -> None:
     try:
         ends.register(os.pidfd_open(qemu.pid), select.POLLIN)
         while machine.directory.exists():
-            ready = [handle for handle, _ in ends.poll(1000)]
+            ready = [handle for handle, _event in ends.poll(1000)]
             if sys.stdin.fileno() in ready and not stays and os.read(sys.stdin.fileno(), 1):
                 ns.die_with_parent(False)
                 ends.unregister(sys.stdin)

@@ -110,6 +110,7 @@ def _finish(folder: pathlib.Path) -> None:
     for name in ("proc", "sys", "dev", "root"):
         (start / name).mkdir()
     shutil.copy(_busybox(), start / "bin" / "busybox")
+    (start / "bin" / "sh").symlink_to("busybox")
     shutil.copy(INIT, start / "init")
     (start / "init").chmod(0o755)
     all_modules = folder / "tree" / "lib" / "modules"
@@ -140,7 +141,7 @@ def _needed(release: pathlib.Path) -> list[str]:
     """The files of the drivers and of what they stand on, in the order in which they can be loaded."""
     needs = {}
     for line in (release / "modules.dep").read_text(encoding="ascii").splitlines():
-        file, _, others = line.partition(":")
+        file, _colon, others = line.partition(":")
         needs[file] = others.split()
     # ext4 wants its checksum by name, when it is mounted, not as a symbol.
     names = [*DRIVERS, "crc32c_generic", "crc32c-intel"]

@@ -50,9 +50,7 @@ def one_line(text: Any) -> str:
 
 def refusals(reviews: Mapping[str, Any]) -> list[str]:
     """Why the rollout must not begin: hosts out of reach, hosts without facts, hosts that reject the set."""
-    return _shared(
-        (host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host)
-    )
+    return _shared((host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host))
 
 
 def _refusal(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:

@@ -10,7 +10,9 @@ import sys
 from typing import Any
 
 import pytest
-from labs import lab_is_possible  # noqa: F401 (a fixture)
+from labs import lab_is_possible
+
+__all__ = ["lab_is_possible"]  # a fixture
 
 
 def test_false_alarms_of_the_evidence(run: Any, root: pathlib.Path) -> None:

@@ -26,7 +26,8 @@ PACE = {
     "tune_look_every": 2,
     "tune_baseline": 1,
     "tune_confirm_grace": 13,
-    "tune_min_opens": 0,
+    # Nobody connects here.
+    "tune_on_inconclusive": "promote",
 }
 HOSTS_EACH = 2
 # Of a trial; ten seconds more are for the one control, should it fall silent.

@@ -232,6 +232,10 @@ def test_sysctl_system_leaves_a_trial_alone_and_another_file_is_drift(host: Any)
 def test_confirmed_and_rolled_back_bring_what_the_guard_saw(host: Any) -> None:
     host.trial("started", guard={"baseline_seconds": 1})
     assert host.trial("rolled_back", _ansible_check_mode=True)["samples"] == []
+    give_up = time.monotonic() + 20
+    while host.info(samples=1)["samples"][-1]["phase"] == "armed":
+        assert time.monotonic() < give_up, "the guard takes no sample"
+        time.sleep(0.1)
     series = host.trial("confirmed", samples=100)["samples"]
     assert series[0]["phase"] == "armed"
     assert series[-1]["phase"] in ("on_trial", "confirming")

@@ -92,16 +92,18 @@ def test_no_time_is_one_connect_each():
 
 
 def test_connections_come_evenly():
-    times = [at for at, _tally in _probe._timetable([_probe._Tally(probe(1, rate=2.0), "x") for _ in range(3)], 2)]
+    times = [
+        at for at, _tally in _probe._timetable([_probe._Tally(probe(1, rate=2.0), "x") for _number in range(3)], 2)
+    ]
     gaps = [times[number] - times[number - 1] for number in range(1, len(times))]
     assert len(times) == 12
     assert max(gaps) == pytest.approx(min(gaps))
 
 
 def test_many_probes_share_what_one_source_may_open():
-    table = _probe._timetable([_probe._Tally(probe(1, rate=10.0), "x") for _ in range(200)], 5)
+    table = _probe._timetable([_probe._Tally(probe(1, rate=10.0), "x") for _number in range(200)], 5)
     assert 0.9 * _probe.MAX_RATE < len(table) / 5.0 <= _probe.MAX_RATE
-    at_once = _probe._timetable([_probe._Tally(probe(1), "x") for _ in range(1000)], 0)
+    at_once = _probe._timetable([_probe._Tally(probe(1), "x") for _number in range(1000)], 0)
     assert at_once[-1][0] == pytest.approx(2, abs=0.01)
 
 

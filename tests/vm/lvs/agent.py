@@ -54,7 +54,7 @@ def serve(name: str, port: int) -> None:
         with contextlib.suppress(OSError), connection:
             (beats,) = connection.recv(1)
             connection.sendall(name.encode())
-            for _ in range(beats):
+            for _beat in range(beats):
                 time.sleep(SECONDS_BETWEEN_BEATS)
                 connection.sendall(b".")
 

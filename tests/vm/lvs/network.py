@@ -62,7 +62,7 @@ _INSIDE = {
     "server2": [("inside", "198.51.100.12/24")],
 }
 _TWO_WAYS = {
-    host: [*cables, ("back", f"198.51.100.{cables[0][1].split('.')[-1]}")] if host != DIRECTOR else cables
+    host: [*cables, ("back", f"198.51.100.{cables[0][1].rpartition('.')[2]}")] if host != DIRECTOR else cables
     for host, cables in _LAN.items()
 }
 _QUIET = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
