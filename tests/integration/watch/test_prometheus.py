@@ -122,7 +122,7 @@ def test_a_host_that_is_not_scraped(rollout: Any, lab: Lab, url: str) -> None:
     variables = {**PACE, "tune_prometheus_url": url, "tune_hosts": "servers", "tune_observers": ["clients"]}
     done = rollout(lab, {**variables, "tune_sysctl": {"net.ipv4.tcp_fin_timeout": 30}})
     assert done.returncode != 0
-    assert f"{url} has no recent samples of clients (" in done.stdout
+    assert f"{url} has no recent samples of client (" in done.stdout
     assert "Roll out in waves" not in done.stdout
 
 
