@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (  # noqa: E402
     RateTest,
     dispersion,
-    exceeds,
+    per_thousand,
 )
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import (  # noqa: E402
     Counted,
@@ -218,9 +218,15 @@ def by_threshold(before, wave, controls):
     before = total(before)
     beside = running(controls) if controls else [before] * POLLS
     for poll, (seen, others) in enumerate(zip(running(wave), beside, strict=True), 1):
-        if all(exceeds(*seen, *reference, MIN_EVENTS, FLOOR, 3) for reference in (before, others)):
+        if all(exceeds(seen, reference) for reference in (before, others)):
             return poll
     return 0
+
+
+def exceeds(seen, reference, ratio=3):
+    rate = per_thousand(*seen)
+    reference_rate = per_thousand(*reference) if reference[1] else 0.0
+    return seen[0] >= MIN_EVENTS and rate > FLOOR and rate > ratio * reference_rate
 
 
 def by_mann_whitney(before, wave, controls):

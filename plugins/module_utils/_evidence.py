@@ -38,13 +38,6 @@ def per_thousand(events, exposure):
     return 1000.0 * events / max(exposure, 1)
 
 
-def exceeds(events, exposure, reference_events, reference_exposure, min_events, max_per_1000, max_ratio):
-    """Whether events are too many: in number, as a rate, and against a reference (the time before, untouched hosts)."""
-    rate = per_thousand(events, exposure)
-    reference = per_thousand(reference_events, reference_exposure) if reference_exposure else 0.0
-    return events >= min_events and rate > max_per_1000 and rate > max_ratio * reference
-
-
 # Is the rate too high? A test that may be looked at after every poll.
 
 # What is believed before anything was seen, as events of a gamma prior.

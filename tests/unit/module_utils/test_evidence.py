@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
     RateTest,
     dispersion,
-    exceeds,
     gamma_quantile,
     increments,
     interval,
@@ -59,21 +58,6 @@ def test_exposure_is_what_was_opened_in_both_directions():
 
 def test_rejects_without_an_open_are_damage():
     assert per_thousand(3, 0) == 3000
-
-
-@pytest.mark.parametrize(
-    ("events", "exposure", "reference", "expected"),
-    [
-        (10, 100, (0, 100), True),
-        (9, 100, (0, 100), False),  # Too few to be evidence.
-        (10, 10000, (0, 100), False),  # Many, but 1 per 1,000.
-        (100, 1000, (40, 1000), False),  # Not more than three times of before.
-        (130, 1000, (40, 1000), True),
-        (10, 100, (0, 0), True),  # No reference at all.
-    ],
-)
-def test_too_many_in_number_rate_and_ratio(events, exposure, reference, expected):
-    assert exceeds(events, exposure, reference[0], reference[1], min_events=10, max_per_1000=5, max_ratio=3) is expected
 
 
 # The sequential test
