@@ -184,11 +184,15 @@ def main(arguments):
 
 def supervise(state, trial_id):
     """Where no systemd restarts a guard that was killed, this does."""
+    # The guard inherits the lock, and both hold it: a guard that is about to be restarted is not gone, and one that
+    # has gone has left no supervisor.
+    if _take_watch(state) is None:
+        return 0  # Another guard is on duty.
     # Without the folder nothing is on trial any more: the last guard was killed while everything was removed.
     while state.exists():
         guard = os.fork()
         if guard == 0:
-            return watch(state, trial_id)
+            return _watch(state, trial_id)
         if os.waitpid(guard, 0)[1] == 0:
             return 0
         time.sleep(_RESTART_SECONDS)
@@ -196,12 +200,13 @@ def supervise(state, trial_id):
 
 
 def watch(state, trial_id):
+    return 0 if _take_watch(state) is None else _watch(state, trial_id)
+
+
+def _watch(state, trial_id):
     # These two wake it up, see below: that the trial is over, or that it is to stop.
     wake_up = {signal.SIGUSR1, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, wake_up)
-    lock = _take_watch(state)
-    if lock is None:
-        return 0  # Another guard is on duty.
     guard = Guard(Trials(state), trial_id)
     try:
         record = guard.trials.pending()

@@ -166,6 +166,16 @@ def test_the_guard_takes_no_part_of_the_session_with_it(host: Any) -> None:
         assert host.namespace.run(["ps", "-o", "sid=", "-p", pid]).stdout.strip() == supervisor
 
 
+def test_the_supervisor_is_waited_for_too(host: Any) -> None:
+    host.trial("started", confirm_within=60)
+    supervisor, _guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    # One that comes to its end late, as on a busy machine.
+    host.namespace.run(["kill", "-STOP", supervisor])
+    with host.namespace.popen(["sh", "-c", f"sleep 1; kill -CONT {supervisor}"]):
+        host.trial("rolled_back")
+        assert not host.namespace.run(["pgrep", "-f", "guard.pyz"], check=False).stdout
+
+
 def test_a_killed_guard_comes_back_with_the_same_deadline_and_the_same_time_before(host: Any) -> None:
     deadline = host.trial("started", confirm_within=6, guard={"baseline_seconds": 2})["trial"]["deadline_epoch"]
     for _attempt in range(3):
