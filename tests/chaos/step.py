@@ -38,8 +38,9 @@ POINTS = (
 
 
 def look(trials):
-    """What every module does first: finish what a dead owner left."""
-    if trials.pending():
+    """What sysctl_trial_info does first: finish what a dead owner left."""
+    if trials.state.exists():
+        trials.let_guard_restore()
         with trials.state.locked():
             trials.recover()
 

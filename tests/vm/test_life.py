@@ -51,6 +51,10 @@ class Life:
                 found[int(entry.parent.name)] = "qemu" if words[0].startswith("qemu") else "keeper"
         return found
 
+    def mounts(self) -> list[str]:
+        """What is mounted from or on this checkout; others have mounts that come and go."""
+        return [line for line in pathlib.Path("/proc/mounts").read_text().splitlines() if str(ROOT) in line]
+
     def process(self, kind: str) -> int:
         return next(pid for pid, found in self.processes().items() if found == kind)
 
@@ -63,13 +67,13 @@ class Life:
 
 @pytest.fixture
 def life() -> Iterator[Life]:
-    mounts = pathlib.Path("/proc/mounts").read_text()
     life = Life()
+    mounts = life.mounts()
     yield life
     life.run("down")
     assert not life.processes()
     assert not life.directory.exists()
-    assert pathlib.Path("/proc/mounts").read_text() == mounts
+    assert life.mounts() == mounts
 
 
 def test_killed_while_it_comes_up(life: Life) -> None:
