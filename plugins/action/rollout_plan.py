@@ -26,15 +26,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "rollout_id": {"type": "str", "default": ""},
                 "reviews": {"type": "dict"},
-                "contents": {"type": "dict", "default": {}},
                 "waves": {"type": "list", "elements": "raw"},
                 "canaries": {"type": "list", "elements": "str", "default": []},
                 "strata": {"type": "list", "elements": "str", "default": []},
                 "failure_domain": {"type": "str", "default": ""},
                 "max_out_per_group": {"type": "raw", "default": "25%"},
                 "controls": {"type": "int", "default": 5},
-                "topologies": {"type": "dict", "default": {}},
-                "shared": {"type": "dict", "default": {}},
                 "directory": {"type": "str"},
                 "wave": {"type": "str", "default": ""},
                 "plan": {"type": "raw", "default": ""},
@@ -52,12 +49,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         reviews = arguments["reviews"]
-        refusals = account.refusals(reviews) + waves.differences(arguments["shared"])
+        shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
+        refusals = account.refusals(reviews) + waves.differences(shared)
         if refusals:
             return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
         hosts = {host: review["facts"] for host, review in reviews.items()}
-        for host, content in arguments["contents"].items():
-            _check_content(host, content, reviews[host]["plan"])
+        for host, review in reviews.items():
+            if "content" in review:
+                _check_content(host, review["content"], review["plan"])
         fleet = _fleet(hosts, arguments, variables)
         planned = _plan(fleet, arguments, variables)
         if planned.file and not self._task.check_mode:
@@ -116,10 +115,10 @@ def _fleet(hosts: dict[str, Any], arguments: dict[str, Any], variables: Any) -> 
     def kind(host: str, names: list[str]) -> str:
         # Variables of a host cost more than its facts.
         return waves.stratum(
-            hosts[host], arguments["topologies"].get(host), lambda name: variables.get(host, {}).get(name), names
+            hosts[host], reviews[host].get("topology"), lambda name: variables.get(host, {}).get(name), names
         )
 
-    name = arguments["failure_domain"]
+    reviews, name = arguments["reviews"], arguments["failure_domain"]
     domains = {host: kind(host, [name]) for host in hosts} if name else {}
     nowhere = [host for host, domain in domains.items() if domain == waves.UNKNOWN]
     if nowhere:
@@ -131,7 +130,7 @@ def _fleet(hosts: dict[str, Any], arguments: dict[str, Any], variables: Any) -> 
         hosts=list(hosts),
         strata={host: kind(host, arguments["strata"]) for host in hosts},
         domains=domains,
-        settled={host for host in hosts if not _without_set(arguments["reviews"][host])},
+        settled={host for host in hosts if not _without_set(reviews[host])},
     )
 
 
@@ -146,7 +145,7 @@ def _plan(fleet: waves.Fleet, arguments: dict[str, Any], variables: Any) -> _Pla
         stored = _stored(arguments["plan"], rollout_id, plan_file)
         # A plan of which nothing was run may be made anew; one that was approved may not.
         if stored and (wave != 1 or begun or arguments["plan"]):
-            without_set = {host for host in sets if _without_set(arguments["reviews"][host])}
+            without_set = set(fleet.hosts) - set(fleet.settled)
             return _resumed(stored, wave, handover.Now(sets, without_set, inventory=variables, record=record))
         if wave != 1:
             raise ValueError(

@@ -34,11 +34,8 @@ options:
         O(waves).
       - Without it the module only names the rollout, and fails where the strategy of the play lets no host wait for
         another.
+      - Each rendered file must say the same as the plan of its host, and no two hosts may differ in C(shared).
     type: dict
-  contents:
-    description: The files that were rendered, by host. Each must say the same as the plan of its host.
-    type: dict
-    default: {}
   waves:
     description:
       - How many hosts each wave has, as counts and percentages of all hosts. The last one repeats until no host is
@@ -73,14 +70,6 @@ options:
     description: How many hosts are watched beside a wave.
     type: int
     default: 5
-  topologies:
-    description: The declared topologies, by host.
-    type: dict
-    default: {}
-  shared:
-    description: Variables and values by host, in which hosts must not differ.
-    type: dict
-    default: {}
   directory:
     description:
       - The folder of reports, which must not hold one of the same O(rollout_id). Without O(wave), that is; with it, the

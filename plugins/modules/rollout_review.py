@@ -4,13 +4,14 @@
 
 DOCUMENTATION = r"""
 module: rollout_review
-short_description: Reads the facts of a host and validates a set against them, and keeps little of the facts
+short_description: Reads the facts of a host, validates a set against them and renders its file
 version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
   - Runs M(nettune.kernel.net_facts) on the host and M(nettune.kernel.sysctl_validate) on the controller, in one task.
     The facts of ten thousand hosts would fill the controller, so only those stay that a rollout needs.
-  - Takes the options of M(nettune.kernel.sysctl_validate), but for C(facts) and C(facts_dir).
+  - Takes the options of M(nettune.kernel.sysctl_validate), but for C(facts) and C(facts_dir), and renders the file of a
+    set that is not rejected.
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.host
@@ -50,6 +51,18 @@ options:
     type: list
     elements: str
     default: []
+  template:
+    description:
+      - The template of the file, searched for like that of a M(ansible.builtin.template) task. It has the variables of
+        the host, and RV(plan) as C(settings). Without it nothing is rendered.
+    type: str
+  target:
+    description: Where new connections to the host go to; returned as it is, for M(nettune.kernel.rollout_watch).
+    type: dict
+  shared:
+    description: Variables in which hosts must not differ; returned as they are, for M(nettune.kernel.rollout_plan).
+    type: dict
+    default: {}
 seealso:
   - module: nettune.kernel.net_facts
   - module: nettune.kernel.sysctl_validate
@@ -84,6 +97,22 @@ plan:
   returned: when the facts could be read
   type: list
   elements: dict
+content:
+  description: The file of the set.
+  returned: with O(template), unless the set is rejected
+  type: str
+topology:
+  description: O(topology).
+  returned: when the facts could be read
+  type: dict
+target:
+  description: O(target).
+  returned: when the facts could be read
+  type: dict
+shared:
+  description: O(shared).
+  returned: when the facts could be read
+  type: dict
 verdict:
   description: V(accepted) or V(rejected).
   returned: when the facts could be read

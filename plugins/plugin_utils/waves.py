@@ -69,7 +69,6 @@ def plan(
         "hosts": order,
         "sizes": [len(batch) for batch in batches],
         "waves": [asdict(wave) for wave in waves],
-        "strata": {host: fleet.stratum(host) for host in order},
     }
 
 

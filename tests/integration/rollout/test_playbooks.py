@@ -233,7 +233,7 @@ def test_there_and_back(run: Any, lab: Lab) -> None:
         assert f"/etc/sysctl.d/90-nettune.conf:{FIN_TIMEOUT} = 30" in text
 
     again = run("tune", variables)
-    assert again.returncode == 0
+    assert again.returncode == 0, again.stdout
     assert again.stdout.endswith("Done, 0 hosts changed\n")
     assert "host2, host3: has the set already" in again.stdout
 
