@@ -43,7 +43,8 @@ MODULES = (
     "_sysctl_set",
     "_trial",
 )
-_MAIN = "import sys\nfrom nettune_guard._guard import main\nsys.exit(main(sys.argv[1:]))\n"
+# Without the interpreter's own leave-taking: whoever ends the trial waits for the end of the guard.
+_MAIN = "import os, sys\nfrom nettune_guard._guard import main\nos._exit(main(sys.argv[1:]))\n"
 # Python has to come up on a host that may be busy to the brim; nothing has been changed by then, so there is no hurry.
 _START_SECONDS = 30.0
 _LEAVE_SECONDS = 5.0
