@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "observers": {"type": "dict", "default": {}},
                 "probes_before": {"type": "list", "elements": "dict", "default": []},
                 "looked": {"type": "dict"},
-                "probes": {"type": "raw", "default": []},
+                "probes": {"type": "list", "elements": "dict", "default": []},
                 "judged": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict"},
                 "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},

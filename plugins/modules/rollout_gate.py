@@ -87,7 +87,8 @@ options:
     default: []
   probes:
     description: RV(nettune.kernel.rollout_probe#module:tallies) since the last look.
-    type: raw
+    type: list
+    elements: dict
     default: []
   limits:
     description: What is tolerated. Rates are of new connections of others, percentages of our own connects.

@@ -121,13 +121,13 @@ class _Probes:
         # Connections that the host counts, and that are no traffic of others.
         self.own: dict[str, int] = defaultdict(int)
         for tally in tallies:
-            host, source = tally.get("host"), tally.get("source") or "controller"
+            host, source = tally["host"], tally["source"]
             reached = self.hosts[host] if host else self.services[f"{tally['probe']} from {source}"]
             for at, name in enumerate(("attempts", "failed", "slow")):
-                reached[at] += tally.get(name, 0)
+                reached[at] += tally[name]
             if host:
-                self.own[host] += tally.get("ok", 0)
-            self.own[source] += tally.get("attempts", 0)
+                self.own[host] += tally["ok"]
+            self.own[source] += tally["attempts"]
 
 
 def _track(name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequence[_Probes]) -> Track:

@@ -103,6 +103,18 @@ def test_what_is_no_record_is_refused_in_a_sentence(record: Any, wave: int, word
         gated(record=record, wave=wave)
 
 
+def test_connections_since_the_last_look_are_counted() -> None:
+    looked = {"a": {"sample": sample(30, 5000, 0), "pending": True}}
+    tally = {"probe": "tcp a:80", "source": "controller", "host": "a", "attempts": 9, "ok": 7, "slow": 1, "failed": 2}
+    seen = gated(observations=watched(2), looked=looked, probes=[tally])["figures"]["hosts"]["a"]
+    assert (seen["connects"], seen["failed"], seen["slow"]) == (9, 2, 1)
+    without_source = {name: value for name, value in tally.items() if name != "source"}
+    with pytest.raises(AnsibleActionFail, match="KeyError\\('source'\\) is wrong or missing"):
+        gated(observations=watched(2), looked=looked, probes=[without_source])
+    with pytest.raises(AnsibleActionFail, match="cannot be converted to a list"):
+        gated(observations=watched(2), looked=looked, probes={"a": tally})
+
+
 def test_what_are_no_observations_is_refused_in_a_sentence() -> None:
     with pytest.raises(AnsibleActionFail, match="the observations are not those of a rollout"):
         gated(observations={"hosts": {}})
