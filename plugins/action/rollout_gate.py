@@ -46,7 +46,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},
                 "soak": {"type": "float"},
                 "soak_max": {"type": "float"},
-                "final": {"type": "bool", "default": True},
                 "on_inconclusive": {
                     "type": "str",
                     "choices": ["roll_back", "promote", "pause"],
@@ -154,10 +153,8 @@ def _decision(verdict: str, elapsed: float, arguments: Mapping[str, Any]) -> str
     """Evidence of damage ends the soak at once; nothing else does before its time."""
     if verdict == gate.ROLL_BACK:
         return verdict
-    least, most = (0.0, 0.0) if arguments["final"] else (float("inf"), float("inf"))
-    if arguments["soak"] is not None:
-        least = arguments["soak"]
-        most = max(least, arguments["soak_max"] or 0.0)
+    least = arguments["soak"] or 0.0
+    most = max(least, arguments["soak_max"] or 0.0)
     if verdict == gate.PROMOTE:
         return verdict if elapsed >= least else WATCH
     return str(arguments["on_inconclusive"]) if elapsed >= most else WATCH

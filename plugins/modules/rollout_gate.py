@@ -166,15 +166,11 @@ options:
   soak:
     description:
       - Seconds that a wave is watched at least. What is inconclusive then is watched on until O(soak_max).
-      - With it, RV(done) says when to stop looking, and O(final) is ignored.
+      - RV(done) says when to stop looking. Without O(soak), this look is the last.
     type: float
   soak_max:
     description: Seconds that a wave is watched at most; not less than O(soak).
     type: float
-  final:
-    description: Whether this is the last look. Before it, only V(roll_back) fails.
-    type: bool
-    default: true
   on_inconclusive:
     description: What is to be done with a wave that is inconclusive at the end.
     type: str

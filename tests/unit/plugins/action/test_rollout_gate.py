@@ -70,10 +70,10 @@ def test_what_is_inconclusive_at_the_end_is_for_people_to_say(choice: str) -> No
     )
 
 
-def test_without_a_soak_the_last_look_is_said_to_be_so() -> None:
-    assert gated(observations=watched(2), final=False)["decision"] == "watch"
+def test_without_a_soak_this_look_is_the_last() -> None:
     assert gated(observations=watched(2))["decision"] == "promote"
-    assert gated(observations=watched(2, rejects=60), final=False)["failed"]
+    assert gated(observations=watched(2, opens=5), on_inconclusive="pause")["decision"] == "pause"
+    assert gated(observations=watched(2, rejects=60))["failed"]
 
 
 @pytest.mark.parametrize("rejects", [0, 60])
