@@ -230,7 +230,8 @@ limits:
   type: dict
 figures:
   description:
-    - C(tests) has all numbers of each test. Of a wave of more than 20 hosts, those of the 20 that say most.
+    - C(tests) has all numbers of each test. Of a wave of more than 20 hosts, those of the 20 that say most. C(share) is
+      how far the evidence has come towards its limit, as logarithms go; 1 is there.
     - C(hosts) has the counts of each host of the wave.
     - C(excluded) is RV(excluded).
   returned: when observations are judged

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -116,6 +115,8 @@ def _plan_row(record: Record, planned: Mapping[str, Any]) -> dict[str, Any]:
 def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
     observations = wave["observations"]
     figures = wave["figures"]
+    tests = figures.get("tests", [])
+    shown = _worth_showing(tests)
     looked = observations and observations["looks"]
     return {
         **wave,
@@ -123,8 +124,8 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
         "plots": sorted(
             [*(plots.plots(gate.series(observations)) if looked else []), *_guards(wave)], key=lambda plot: -plot.height
         ),
-        "tests": [_test(test) for test in _worth_showing(figures.get("tests", []))],
-        "untold": max(0, len(figures.get("tests", [])) - len(_worth_showing(figures.get("tests", [])))),
+        "tests": [_test(test) for test in shown],
+        "untold": len(tests) - len(shown),
         "excluded": figures.get("excluded", {}),
         "watched": round(observations["looks"][-1]["elapsed"]) if looked else 0,
         "beside": {kind: list(observations.get(kind) or {}) for kind in ("controls", "observers")} if looked else {},
@@ -152,9 +153,11 @@ def _worth_showing(tests: list[Any]) -> list[Any]:
 
 
 def _test(test: Mapping[str, Any]) -> dict[str, Any]:
-    # Evidence is a product of odds, so its way to the limit is measured in orders of magnitude.
-    share = math.log(max(1.0, test["evidence"])) / math.log(max(2.0, test["limit"]))
-    return {**test, "share": round(100 * min(1.0, share), 1), "exposure": plots.group_of(test["group"]).exposure}
+    return {
+        **test,
+        "percent": round(100 * min(1.0, test["share"]), 1),
+        "exposure": plots.group_of(test["group"]).exposure,
+    }
 
 
 def _shared(stories: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
