@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, clock, gate
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report import plots
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import (
     BETWEEN_WAVES,
@@ -68,7 +68,7 @@ def html(record: Record) -> str:
         count=account.count,
         number=_number,
         bound=_bound,
-        clock=_clock,
+        clock=clock.in_words,
         group_title=lambda name: plots.group_of(name).title,
     )
     style, script = _text("page.css"), _text("page.js")
@@ -178,7 +178,7 @@ def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> 
     notes += [figures.get("excluded", {}).get(host)]
     notes += [f"{entry['key']} left alone: {entry['found']}" for entry in item.get("drift", [])]
     if item.get("outcome") == "lost" and item.get("deadline"):
-        notes.append(f"its own guard rolls back by {_clock(item['deadline'])}")
+        notes.append(f"its own guard rolls back by {clock.in_words(item['deadline'])}")
     return {
         "name": host,
         "wave": wave,
@@ -223,8 +223,3 @@ def _number(value: float | None) -> str:
 def _bound(value: float | None) -> str:
     """The upper end of an interval, which may be open."""
     return "∞" if value is None else _number(value)
-
-
-def _clock(moment: str | None) -> str:
-    """2026-11-21T09:00:00Z as 2026-11-21 09:00:00 UTC."""
-    return "" if moment is None else moment.replace("T", " ").replace("Z", " UTC")
