@@ -57,7 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             required_by={"confirmed": ["started"], "record": ["wave"], "soak_max": ["soak"]},
         )
         if arguments["confirmed"] is not None:
-            reason, evidence = gate.blame(arguments["started"] or {}, arguments["judged"], arguments["confirmed"])
+            reason, evidence = gate.blame(arguments["started"], arguments["judged"], arguments["confirmed"])
             return {"changed": False, "reason": reason, "evidence": evidence}
         if arguments["started"] is not None:
             if arguments["wave"] is None:

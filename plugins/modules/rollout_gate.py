@@ -221,12 +221,12 @@ evidence:
   returned: when observations are judged, and with O(confirmed)
   type: bool
 msg:
-  description: Verdict and reason in a sentence; with O(wave), what changed on which hosts, in lines.
+  description: Verdict and reason in a sentence; with O(started), what changed on which hosts, in lines.
   returned: except with O(confirmed)
   type: raw
 limits:
   description: What was judged by, defaults included.
-  returned: when judged
+  returned: when observations are judged
   type: dict
 figures:
   description:

@@ -29,6 +29,8 @@ from markupsafe import Markup
 
 _FOLDER = Path(__file__).parent
 _MOST_GUARDS = 4
+# Tests of single hosts, observers and probes.
+_MOST_SINGLE = 12
 _TITLES = {
     PLANNED: "Planned",
     RUNNING: "Running",
@@ -71,14 +73,15 @@ def html(record: Record) -> str:
         clock=clock.in_words,
         group_title=lambda name: plots.group_of(name).title,
     )
+    began = {wave["number"]: wave for wave in record["waves"]}
     style, script = _text("page.css"), _text("page.js")
     return environment.get_template("page.html.j2").render(
         record=record,
         title=_TITLES[record["state"]],
         summary=_summary(record).rstrip("."),
-        plan=[_plan_row(record, planned) for planned in record["planned"]],
+        plan=[{**planned, "wave": began.get(planned["number"])} for planned in record["planned"]],
         waves=[_wave(wave) for wave in record["waves"]],
-        hosts=[_host_row(record, host, wave, item) for host, wave, item in hosts(record)],
+        hosts=[_host_row(record, host, wave, began.get(wave, {}), item) for host, wave, item in hosts(record)],
         room=plots,
         style=Markup(style),
         script=Markup(script),
@@ -105,11 +108,6 @@ def _summary(record: Record) -> str:
         confirmed = sum(item.get("outcome") == "confirmed" for _host, _wave, item in hosts(record))
         return f"Confirmed on {account.count(confirmed, 'host')} in {account.count(total, 'wave')}"
     return f"{len(waves)} of {account.count(total, 'wave')} done"
-
-
-def _plan_row(record: Record, planned: Mapping[str, Any]) -> dict[str, Any]:
-    wave = next((item for item in record["waves"] if item["number"] == planned["number"]), None)
-    return {"number": planned["number"], "hosts": planned["hosts"], "controls": planned["controls"], "wave": wave}
 
 
 def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,9 +144,9 @@ def _guards(wave: Mapping[str, Any]) -> list[plots.Plot]:
 
 
 def _worth_showing(tests: list[Any]) -> list[Any]:
-    """The wave as a whole, and of single hosts and probes those that say most: all of them are in the JSON."""
+    """The wave as a whole, and of single hosts and probes those that say most. The JSON has more of them."""
     single = [test for test in tests if test["kind"] != "wave" and (test["exceeded_at"] or test["evidence"] > 1)]
-    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:12]
+    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:_MOST_SINGLE]
     return [test for test in tests if test["kind"] == "wave"] + most
 
 
@@ -169,11 +167,13 @@ def _shared(stories: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(told.values())
 
 
-def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> dict[str, Any]:
-    figures = _figures_of(record, wave)
+def _host_row(
+    record: Record, host: str, number: int, wave: Mapping[str, Any], item: Mapping[str, Any]
+) -> dict[str, Any]:
+    figures = wave.get("figures", {})
     seen = figures.get("hosts", {}).get(host, {})
     opens, rejects = seen.get("opens"), seen.get("timestamp_rejects")
-    subject = _observed(record, wave).get(host, {})
+    subject = (wave.get("observations") or {}).get("hosts", {}).get(host, {})
     notes = [subject.get("lost") and f"lost: {subject['lost']}", subject.get("guard") and f"guard: {subject['guard']}"]
     notes += [figures.get("excluded", {}).get(host)]
     notes += [f"{entry['key']} left alone: {entry['found']}" for entry in item.get("drift", [])]
@@ -181,7 +181,7 @@ def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> 
         notes.append(f"its own guard rolls back by {clock.in_words(item['deadline'])}")
     return {
         "name": host,
-        "wave": wave,
+        "wave": number,
         "stratum": record["strata"].get(host, ""),
         "outcome": item.get("outcome", "waiting"),
         "opens": opens,
@@ -192,17 +192,6 @@ def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> 
         "changed": len(item.get("values", {})) or None,
         "notes": "; ".join(dict.fromkeys(note for note in notes if note)),
     }
-
-
-def _figures_of(record: Record, number: int) -> Mapping[str, Any]:
-    figures: Mapping[str, Any] = next((wave["figures"] for wave in record["waves"] if wave["number"] == number), {})
-    return figures
-
-
-def _observed(record: Record, number: int) -> Mapping[str, Any]:
-    wave = next((wave for wave in record["waves"] if wave["number"] == number), None)
-    observed: Mapping[str, Any] = ((wave or {}).get("observations") or {}).get("hosts", {})
-    return observed
 
 
 # Figures as people read them

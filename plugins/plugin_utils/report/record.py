@@ -89,7 +89,7 @@ def wave_record(
     deadlines = [result["trial"]["deadline_epoch"] for result in started.values() if _has_deadline(result)]
     return {
         "number": number,
-        "outcome": "on_trial" if running else outcome(started, undone),
+        "outcome": "on_trial" if running else _wave_outcome(started, undone),
         "verdict": judged.get("verdict"),
         # A wave that was promoted may still fail to be confirmed.
         "reason": "; ".join(account.failures(started, confirmed)) or judged.get("reason") or "",
@@ -144,7 +144,7 @@ def _moving(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:
+def _wave_outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:
     if undone is not None:
         return "rolled_back"
     return "confirmed" if any(result.get("changed") for result in started.values()) else "settled"
