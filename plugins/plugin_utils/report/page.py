@@ -185,7 +185,6 @@ def _host_row(
         "stratum": record["strata"].get(host, ""),
         "outcome": item.get("outcome", "waiting"),
         "opens": opens,
-        "rejects": rejects,
         "rejects_per_1000": 1000 * rejects / opens if opens and rejects is not None else None,
         "connects": seen.get("connects"),
         "failed": seen.get("failed"),
