@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import json
-import math
 import os
 import pathlib
 import subprocess
@@ -153,16 +152,11 @@ def line(one: Run) -> str:
     tests = [test for wave in one.waves for test in (wave["figures"] or {}).get("tests", [])]
     rejects = [test for test in tests if (test["group"], test["kind"]) == ("timestamp_rejects", "wave")]
     slow = [test for test in tests if (test["group"], test["kind"]) == ("slow_connects", "probe")]
-    nearest = max(tests, key=way, default=None)
+    nearest = max(tests, key=lambda test: test["share"], default=None)
     counts = [sum(test[what] for test in some) for some in (rejects, slow) for what in ("events", "opens")]
     figures = f"{counts[0]:>9}{counts[1]:>7}{counts[2]:>6}{counts[3]:>7}"
-    told = f"{100 * way(nearest):.0f}: {nearest['group']} of {nearest['subject']}" if nearest else ""
+    told = f"{100 * nearest['share']:.0f}: {nearest['group']} of {nearest['subject']}" if nearest else ""
     return f"{one.seed:>6}{one.verdict:>14}{one.seconds:>9.0f}{figures}  {told}"
-
-
-def way(test: dict[str, Any]) -> float:
-    """How far the evidence has come towards its limit, as logarithms go."""
-    return math.log(max(test["evidence"], 1)) / math.log(test["limit"])
 
 
 if __name__ == "__main__":

@@ -40,13 +40,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "observers": {"type": "dict", "default": {}},
                 "probes_before": {"type": "list", "elements": "dict", "default": []},
                 "looked": {"type": "dict"},
-                "probes": {"type": "raw", "default": []},
+                "probes": {"type": "list", "elements": "dict", "default": []},
                 "judged": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict"},
                 "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},
                 "soak": {"type": "float"},
                 "soak_max": {"type": "float"},
-                "final": {"type": "bool", "default": True},
                 "on_inconclusive": {
                     "type": "str",
                     "choices": ["roll_back", "promote", "pause"],
@@ -58,7 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             required_by={"confirmed": ["started"], "record": ["wave"], "soak_max": ["soak"]},
         )
         if arguments["confirmed"] is not None:
-            reason, evidence = gate.blame(arguments["started"] or {}, arguments["judged"], arguments["confirmed"])
+            reason, evidence = gate.blame(arguments["started"], arguments["judged"], arguments["confirmed"])
             return {"changed": False, "reason": reason, "evidence": evidence}
         if arguments["started"] is not None:
             if arguments["wave"] is None:
@@ -154,10 +153,8 @@ def _decision(verdict: str, elapsed: float, arguments: Mapping[str, Any]) -> str
     """Evidence of damage ends the soak at once; nothing else does before its time."""
     if verdict == gate.ROLL_BACK:
         return verdict
-    least, most = (0.0, 0.0) if arguments["final"] else (float("inf"), float("inf"))
-    if arguments["soak"] is not None:
-        least = arguments["soak"]
-        most = max(least, arguments["soak_max"] or 0.0)
+    least = arguments["soak"] or 0.0
+    most = max(least, arguments["soak_max"] or 0.0)
     if verdict == gate.PROMOTE:
         return verdict if elapsed >= least else WATCH
     return str(arguments["on_inconclusive"]) if elapsed >= most else WATCH

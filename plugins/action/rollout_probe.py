@@ -11,8 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils import _probe
 from ansible_collections.nettune.kernel.plugins.modules.rollout_probe import ARGUMENTS
-
-CONTROLLER = "controller"
+from ansible_collections.nettune.kernel.plugins.plugin_utils.watch import CONTROLLER
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types

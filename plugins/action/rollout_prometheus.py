@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import time
+from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from ansible.errors import AnsibleActionFail
@@ -72,17 +74,26 @@ def _ask(arguments: dict[str, Any], instances: dict[str, str]) -> Any:
     if arguments["bearer_token"]:
         headers["Authorization"] = f"Bearer {arguments['bearer_token']}"
     question = prometheus.query(instances.values(), arguments["seconds"], arguments["matchers"])
-    with open_url(
-        arguments["url"].rstrip("/") + "/api/v1/query",
-        data=urlencode({"query": question, "time": f"{time.time():.3f}"}),
-        headers=headers,
-        method="POST",
-        timeout=arguments["timeout"],
-        validate_certs=arguments["validate_certs"],
-        ca_path=arguments["ca_path"],
-        http_agent="nettune",
-    ) as answer:
-        return json.load(answer)
+    try:
+        with open_url(
+            arguments["url"].rstrip("/") + "/api/v1/query",
+            data=urlencode({"query": question, "time": f"{time.time():.3f}"}),
+            headers=headers,
+            method="POST",
+            timeout=arguments["timeout"],
+            validate_certs=arguments["validate_certs"],
+            ca_path=arguments["ca_path"],
+            http_agent="nettune",
+        ) as answer:
+            return json.load(answer)
+    except HTTPError as refusal:
+        # Prometheus says in JSON what it minds. Whoever stands before it does not.
+        try:
+            return json.load(refusal)
+        except ValueError:
+            raise refusal from None
+    except HTTPException as problem:
+        raise prometheus.BadAnswer(f"this is no whole answer in HTTP: {problem!r}") from None
 
 
 def _told(

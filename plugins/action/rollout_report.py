@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": False, "json": str(json_path), "html": str(html_path), "msg": said}
 
 
-def _write(arguments: dict[str, Any], json_path: Any, html_path: Any) -> list[str]:
+def _write(arguments: dict[str, Any], json_path: Path, html_path: Path) -> list[str]:
     """Writes both files; returns how the wave ended, in lines."""
     record = report.planned(report.load(json_path), arguments["plan"])
     if arguments["wave"] is None:

@@ -9,14 +9,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.nettune.kernel.plugins.modules.rollout_probe import ARGUMENTS
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, watch
 
-_MODULE: dict[str, Any] = ARGUMENTS
-_PROBE = _MODULE["probes"]["options"]
-_SPEC = {
-    **{name: {key: value for key, value in _PROBE[name].items() if key != "default"} for name in watch.PASSED_ON},
-    "port": {"type": "int"},
+_PROBE = {
+    **watch.WRITTEN,
     "host": {"type": "str"},
     "each": {"type": "bool", "default": False},
     "from": {"type": "list", "elements": "str", "default": [watch.CONTROLLER]},
@@ -31,7 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
-                "probes": {"type": "list", "elements": "dict", "options": _SPEC, "default": []},
+                "probes": {"type": "list", "elements": "dict", "options": _PROBE, "default": []},
                 "observers": {"type": "list", "elements": "str", "default": []},
                 "targets": {"type": "list", "elements": "dict", "default": []},
                 "changed": {"type": "list", "elements": "str", "default": []},

@@ -87,7 +87,8 @@ options:
     default: []
   probes:
     description: RV(nettune.kernel.rollout_probe#module:tallies) since the last look.
-    type: raw
+    type: list
+    elements: dict
     default: []
   limits:
     description: What is tolerated. Rates are of new connections of others, percentages of our own connects.
@@ -165,15 +166,11 @@ options:
   soak:
     description:
       - Seconds that a wave is watched at least. What is inconclusive then is watched on until O(soak_max).
-      - With it, RV(done) says when to stop looking, and O(final) is ignored.
+      - RV(done) says when to stop looking. Without O(soak), this look is the last.
     type: float
   soak_max:
     description: Seconds that a wave is watched at most; not less than O(soak).
     type: float
-  final:
-    description: Whether this is the last look. Before it, only V(roll_back) fails.
-    type: bool
-    default: true
   on_inconclusive:
     description: What is to be done with a wave that is inconclusive at the end.
     type: str
@@ -224,16 +221,17 @@ evidence:
   returned: when observations are judged, and with O(confirmed)
   type: bool
 msg:
-  description: Verdict and reason in a sentence; with O(wave), what changed on which hosts, in lines.
+  description: Verdict and reason in a sentence; with O(started), what changed on which hosts, in lines.
   returned: except with O(confirmed)
   type: raw
 limits:
   description: What was judged by, defaults included.
-  returned: when judged
+  returned: when observations are judged
   type: dict
 figures:
   description:
-    - C(tests) has all numbers of each test. Of a wave of more than 20 hosts, those of the 20 that say most.
+    - C(tests) has all numbers of each test. Of a wave of more than 20 hosts, those of the 20 that say most. C(share) is
+      how far the evidence has come towards its limit, as logarithms go; 1 is there.
     - C(hosts) has the counts of each host of the wave.
     - C(excluded) is RV(excluded).
   returned: when observations are judged

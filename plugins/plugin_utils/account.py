@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ansible_collections.nettune.kernel.plugins.plugin_utils import clock
 
 _SHOWN_HOSTS = 6
 _TIMED_OUT = re.compile(r"Timed out after \d+ second|in the expected time frame")
@@ -65,7 +66,7 @@ def _refusal(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
         return [_same(why)]
     trial = facts.get("trial")
     if trial:
-        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(trial["deadline_epoch"]))
+        until = clock.in_words(clock.stamp(trial["deadline_epoch"]))
         who = f"rollout {trial['rollout_id']} by {trial['by']} with {', '.join(trial['keys'])}, until {until}"
         # Hosts of one trial share a line: their deadlines are seconds apart.
         return [

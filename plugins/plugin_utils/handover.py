@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, clock
 from ansible_collections.nettune.kernel.plugins.plugin_utils.atomic_file import replacing
 
 REST = "rest"
@@ -95,7 +94,7 @@ def resume(handover: Handover, wave: int | str, now: Now) -> tuple[Handover, lis
     """
     name = f"rollout {handover.rollout_id}"
     record = now.record or {"waves": []}
-    if record.get("deadline") and record["deadline"] > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()):
+    if record.get("deadline") and record["deadline"] > clock.stamp():
         raise ValueError(f"A wave of {name} is on trial until {record['deadline']}: wait for its end")
     outcomes = {wave["number"]: wave["outcome"] for wave in record["waves"]}
     undone = sorted(number for number, outcome in outcomes.items() if outcome == "rolled_back")

@@ -9,14 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._probe import BadProbe, check, name_of
+from ansible_collections.nettune.kernel.plugins.modules.rollout_probe import ARGUMENTS
 
 CONTROLLER = "controller"
 OBSERVERS = "observers"
 
-# A probe as people write it, besides `host`, `each` and `from`.
-PASSED_ON = ("name", "type", "port", "path", "status", "rate", "timeout", "slow_ms")
-
-_DEFAULTS: dict[str, Any] = {"type": "tcp", "path": "/", "status": [200], "rate": 1.0, "timeout": 3.0, "slow_ms": 500.0}
+_MODULE: dict[str, Any] = ARGUMENTS
+# One probe as `rollout_probe` takes it.
+_PROBE: dict[str, dict[str, Any]] = _MODULE["probes"]["options"]
+_DEFAULTS = {name: option["default"] for name, option in _PROBE.items() if "default" in option}
+# The same as people write it, besides `host`, `each` and `from`. What they leave out a target says, or the default.
+WRITTEN = {
+    name: {key: value for key, value in option.items() if key not in ("default", "required")}
+    for name, option in _PROBE.items()
+    if name not in ("host", "address")
+}
 
 
 class BadWatch(Exception):
@@ -84,16 +91,16 @@ def without_silent(
 
 
 def _opened(spec: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    passed_on = {name: spec[name] for name in PASSED_ON if spec.get(name) is not None}
+    written = {name: spec[name] for name in WRITTEN if spec.get(name) is not None}
     if bool(spec.get("host")) == bool(spec.get("each")):
         raise BadWatch("give host, the address of a service, or each: true for every host of the wave and its controls")
     if spec.get("host"):
-        if "port" not in passed_on:
+        if "port" not in written:
             raise BadWatch(f"give the port of {spec['host']}")
-        yield {**_DEFAULTS, **passed_on, "address": spec["host"], "host": None}
+        yield {**_DEFAULTS, **written, "address": spec["host"], "host": None}
         return
     for target in targets:
-        probe = {**_DEFAULTS, **target, **passed_on}
+        probe = {**_DEFAULTS, **target, **written}
         if spec.get("name"):
             probe["name"] = f"{spec['name']} {target['host']}"
         if probe["port"]:

@@ -121,13 +121,13 @@ class _Probes:
         # Connections that the host counts, and that are no traffic of others.
         self.own: dict[str, int] = defaultdict(int)
         for tally in tallies:
-            host, source = tally.get("host"), tally.get("source") or "controller"
+            host, source = tally["host"], tally["source"]
             reached = self.hosts[host] if host else self.services[f"{tally['probe']} from {source}"]
             for at, name in enumerate(("attempts", "failed", "slow")):
-                reached[at] += tally.get(name, 0)
+                reached[at] += tally[name]
             if host:
-                self.own[host] += tally.get("ok", 0)
-            self.own[source] += tally.get("attempts", 0)
+                self.own[host] += tally["ok"]
+            self.own[source] += tally["attempts"]
 
 
 def _track(name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequence[_Probes]) -> Track:
@@ -175,7 +175,7 @@ def _polls_since(track: Track, samples: Sequence[Any], last: Any, own: Sequence[
     for number, sample in enumerate(samples, 1):
         # The look is a connection too.
         spare += own[number - 1] + 1
-        poll = None
+        poll: Counts | None = None
         if sample:
             rise = increments(last, sample) if last else None
             if rise is None:
@@ -184,10 +184,10 @@ def _polls_since(track: Track, samples: Sequence[Any], last: Any, own: Sequence[
                     f"{_difference(last, sample)} by look {number}" if last else "nothing is known from before"
                 )
             else:
-                opened, *events = counts(rise)
-                poll = (max(0, opened - spare), *events)
+                opened, rejects, drops, resets = counts(rise)
+                poll = (max(0, opened - spare), rejects, drops, resets)
             last, spare = sample, 0
-        polls.append(poll)  # type: ignore[arg-type]
+        polls.append(poll)
     if samples and not samples[-1]:
         track.known = False
         track.excluded = track.excluded or f"it did not answer look {len(samples)}"

@@ -94,7 +94,7 @@ class Test:
 
     @property
     def share(self) -> float:
-        """How far the evidence has come towards its limit, 1 being there."""
+        """How far the evidence has come towards its limit, 1 being there. A product of odds goes by its logarithm."""
         return self.log_evidence / self.log_limit
 
     @property
@@ -137,6 +137,7 @@ class Test:
             "dispersion": round(self.dispersion, 2),
             "evidence": odds(self.log_evidence),
             "limit": odds(self.log_limit),
+            "share": round(max(0.0, self.share), 3),
             "exceeded_at": rates.state()["exceeded_at"],
             "no_worse": self.no_worse,
             "required": self.required,

@@ -48,7 +48,7 @@ def begin(
     now: float,
     *,
     observers: Mapping[str, Any] | None = None,
-    probes_before: Any = (),
+    probes_before: Iterable[Mapping[str, Any]] = (),
     earlier: Iterable[str] = (),
 ) -> Observations:
     """Observations of a wave, from results of `sysctl_trial` on its hosts and of looks at the others.
@@ -70,7 +70,7 @@ def begin(
             for name, result in controls.items()
         },
         "observers": {name: _bystander(result, priors.get(name)) for name, result in (observers or {}).items()},
-        "probes_before": _tallies(probes_before),
+        "probes_before": list(probes_before),
         "looks": [],
     }
 
@@ -79,7 +79,7 @@ def add_look(
     observations: Observations,
     looked: Mapping[str, Any],
     controls: Mapping[str, Any],
-    probes: Any,
+    probes: Iterable[Mapping[str, Any]],
     now: float,
     *,
     observers: Mapping[str, Any] | None = None,
@@ -97,7 +97,7 @@ def add_look(
         },
         "looks": [
             *observations["looks"],
-            {"elapsed": round(now - observations["began"], 1), "probes": _tallies(probes)},
+            {"elapsed": round(now - observations["began"], 1), "probes": list(probes)},
         ],
     }
 
@@ -144,10 +144,3 @@ def _lost(result: Mapping[str, Any]) -> str | None:
 
 def _bare(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {name: sample[name] for name in ("time", "boot_id", "counters")}
-
-
-def _tallies(probes: Any) -> list[dict[str, Any]]:
-    """Tallies as they are; or by the host that was reached."""
-    if isinstance(probes, Mapping):
-        return [{"probe": host, "source": "controller", "host": host, **tally} for host, tally in probes.items()]
-    return [dict(tally) for tally in probes or ()]

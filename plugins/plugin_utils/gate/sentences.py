@@ -55,7 +55,7 @@ def summary(tried: Sequence[Test]) -> str:
     parts = [_rate(rejects, rejects.seen) + (f" ({', '.join(beside)})" if beside else "")]
     failed, slow = of_wave.get("connects"), of_wave.get("slow_connects")
     if failed and slow:
-        parts.append(_connects(failed.seen, slow.seen).replace(" failed", " connects failed"))
+        parts.append(_connects(failed.seen, slow.seen, " connects"))
         if failed.beside and slow.beside:
             others = _connects(failed.beside.total("connects"), slow.beside.total("slow_connects"))
             parts[-1] += f" ({failed.beside.name} {others})"
@@ -107,8 +107,8 @@ def _references(test: Test) -> list[str]:
     return [f"{name} {per_thousand(*pair):.1f}" for name, pair in pairs if pair[1]]
 
 
-def _connects(failed: Pair, slow: Pair) -> str:
-    return f"{failed[0]} of {failed[1]} failed, {slow[0] - failed[0]} slow"
+def _connects(failed: Pair, slow: Pair, noun: str = "") -> str:
+    return f"{failed[0]} of {failed[1]}{noun} failed, {slow[0] - failed[0]} slow"
 
 
 def _odds(log_evidence: float) -> str:

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sentences
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Counted, count
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Counted, Track, count
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.evidence import HOST, Test, tests
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import COUNTERS, Limits
 
@@ -46,7 +46,7 @@ class Verdict:
         """All numbers, as JSON can hold them."""
         return {
             "tests": [test.figures() for test in self._told()],
-            "hosts": {name: _host_figures(self.counted, name) for name in self.counted.hosts},
+            "hosts": {name: _host_figures(track) for name, track in self.counted.hosts.items()},
             "excluded": self.excluded,
         }
 
@@ -104,8 +104,7 @@ def _decide(
     return PROMOTE, seen, False
 
 
-def _host_figures(counted: Counted, name: str) -> dict[str, int]:
-    track = counted.hosts[name]
+def _host_figures(track: Track) -> dict[str, int]:
     failed, attempts = track.total("connects")
     return {
         "opens": track.total(COUNTERS[0])[1],

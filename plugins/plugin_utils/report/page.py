@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, clock, gate
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report import plots
 from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record import (
     BETWEEN_WAVES,
@@ -30,6 +29,8 @@ from markupsafe import Markup
 
 _FOLDER = Path(__file__).parent
 _MOST_GUARDS = 4
+# Tests of single hosts, observers and probes.
+_MOST_SINGLE = 12
 _TITLES = {
     PLANNED: "Planned",
     RUNNING: "Running",
@@ -69,17 +70,18 @@ def html(record: Record) -> str:
         count=account.count,
         number=_number,
         bound=_bound,
-        clock=_clock,
+        clock=clock.in_words,
         group_title=lambda name: plots.group_of(name).title,
     )
+    began = {wave["number"]: wave for wave in record["waves"]}
     style, script = _text("page.css"), _text("page.js")
     return environment.get_template("page.html.j2").render(
         record=record,
         title=_TITLES[record["state"]],
         summary=_summary(record).rstrip("."),
-        plan=[_plan_row(record, planned) for planned in record["planned"]],
+        plan=[{**planned, "wave": began.get(planned["number"])} for planned in record["planned"]],
         waves=[_wave(wave) for wave in record["waves"]],
-        hosts=[_host_row(record, host, wave, item) for host, wave, item in hosts(record)],
+        hosts=[_host_row(record, host, wave, began.get(wave, {}), item) for host, wave, item in hosts(record)],
         room=plots,
         style=Markup(style),
         script=Markup(script),
@@ -108,14 +110,11 @@ def _summary(record: Record) -> str:
     return f"{len(waves)} of {account.count(total, 'wave')} done"
 
 
-def _plan_row(record: Record, planned: Mapping[str, Any]) -> dict[str, Any]:
-    wave = next((item for item in record["waves"] if item["number"] == planned["number"]), None)
-    return {"number": planned["number"], "hosts": planned["hosts"], "controls": planned["controls"], "wave": wave}
-
-
 def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
     observations = wave["observations"]
     figures = wave["figures"]
+    tests = figures.get("tests", [])
+    shown = _worth_showing(tests)
     looked = observations and observations["looks"]
     return {
         **wave,
@@ -123,8 +122,8 @@ def _wave(wave: Mapping[str, Any]) -> dict[str, Any]:
         "plots": sorted(
             [*(plots.plots(gate.series(observations)) if looked else []), *_guards(wave)], key=lambda plot: -plot.height
         ),
-        "tests": [_test(test) for test in _worth_showing(figures.get("tests", []))],
-        "untold": max(0, len(figures.get("tests", [])) - len(_worth_showing(figures.get("tests", [])))),
+        "tests": [_test(test) for test in shown],
+        "untold": len(tests) - len(shown),
         "excluded": figures.get("excluded", {}),
         "watched": round(observations["looks"][-1]["elapsed"]) if looked else 0,
         "beside": {kind: list(observations.get(kind) or {}) for kind in ("controls", "observers")} if looked else {},
@@ -145,16 +144,18 @@ def _guards(wave: Mapping[str, Any]) -> list[plots.Plot]:
 
 
 def _worth_showing(tests: list[Any]) -> list[Any]:
-    """The wave as a whole, and of single hosts and probes those that say most: all of them are in the JSON."""
+    """The wave as a whole, and of single hosts and probes those that say most. The JSON has more of them."""
     single = [test for test in tests if test["kind"] != "wave" and (test["exceeded_at"] or test["evidence"] > 1)]
-    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:12]
+    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:_MOST_SINGLE]
     return [test for test in tests if test["kind"] == "wave"] + most
 
 
 def _test(test: Mapping[str, Any]) -> dict[str, Any]:
-    # Evidence is a product of odds, so its way to the limit is measured in orders of magnitude.
-    share = math.log(max(1.0, test["evidence"])) / math.log(max(2.0, test["limit"]))
-    return {**test, "share": round(100 * min(1.0, share), 1), "exposure": plots.group_of(test["group"]).exposure}
+    return {
+        **test,
+        "percent": round(100 * min(1.0, test["share"]), 1),
+        "exposure": plots.group_of(test["group"]).exposure,
+    }
 
 
 def _shared(stories: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -166,40 +167,30 @@ def _shared(stories: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(told.values())
 
 
-def _host_row(record: Record, host: str, wave: int, item: Mapping[str, Any]) -> dict[str, Any]:
-    figures = _figures_of(record, wave)
+def _host_row(
+    record: Record, host: str, number: int, wave: Mapping[str, Any], item: Mapping[str, Any]
+) -> dict[str, Any]:
+    figures = wave.get("figures", {})
     seen = figures.get("hosts", {}).get(host, {})
     opens, rejects = seen.get("opens"), seen.get("timestamp_rejects")
-    subject = _observed(record, wave).get(host, {})
+    subject = (wave.get("observations") or {}).get("hosts", {}).get(host, {})
     notes = [subject.get("lost") and f"lost: {subject['lost']}", subject.get("guard") and f"guard: {subject['guard']}"]
     notes += [figures.get("excluded", {}).get(host)]
     notes += [f"{entry['key']} left alone: {entry['found']}" for entry in item.get("drift", [])]
     if item.get("outcome") == "lost" and item.get("deadline"):
-        notes.append(f"its own guard rolls back by {_clock(item['deadline'])}")
+        notes.append(f"its own guard rolls back by {clock.in_words(item['deadline'])}")
     return {
         "name": host,
-        "wave": wave,
+        "wave": number,
         "stratum": record["strata"].get(host, ""),
         "outcome": item.get("outcome", "waiting"),
         "opens": opens,
-        "rejects": rejects,
         "rejects_per_1000": 1000 * rejects / opens if opens and rejects is not None else None,
         "connects": seen.get("connects"),
         "failed": seen.get("failed"),
         "changed": len(item.get("values", {})) or None,
         "notes": "; ".join(dict.fromkeys(note for note in notes if note)),
     }
-
-
-def _figures_of(record: Record, number: int) -> Mapping[str, Any]:
-    figures: Mapping[str, Any] = next((wave["figures"] for wave in record["waves"] if wave["number"] == number), {})
-    return figures
-
-
-def _observed(record: Record, number: int) -> Mapping[str, Any]:
-    wave = next((wave for wave in record["waves"] if wave["number"] == number), None)
-    observed: Mapping[str, Any] = ((wave or {}).get("observations") or {}).get("hosts", {})
-    return observed
 
 
 # Figures as people read them
@@ -220,8 +211,3 @@ def _number(value: float | None) -> str:
 def _bound(value: float | None) -> str:
     """The upper end of an interval, which may be open."""
     return "∞" if value is None else _number(value)
-
-
-def _clock(moment: str | None) -> str:
-    """2026-11-21T09:00:00Z as 2026-11-21 09:00:00 UTC."""
-    return "" if moment is None else moment.replace("T", " ").replace("Z", " UTC")

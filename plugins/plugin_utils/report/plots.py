@@ -9,7 +9,7 @@ Steps, not slopes: a rate belongs to the whole time between two looks. The templ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,8 @@ from ansible_collections.nettune.kernel.plugins.module_utils._counters import OP
 
 Point = Mapping[str, Any]
 Series = Mapping[str, Sequence[Point]]
+# Seconds, or a rate, as a place in the plane.
+Scale = Callable[[float], float]
 
 # The plane of a plot, and the room around it for ticks and labels, in units of its view box.
 WIDTH = 392
@@ -198,7 +200,7 @@ def _sum(points: Sequence[Point]) -> Point:
     }
 
 
-def _path(points: Iterable[Point], x: Any, y: Any) -> str:
+def _path(points: Iterable[Point], x: Scale, y: Scale) -> str:
     """Steps; the pen is lifted over a time of which nothing is known."""
     commands = []
     pen = None
@@ -214,7 +216,7 @@ def _path(points: Iterable[Point], x: Any, y: Any) -> str:
     return "".join(commands)
 
 
-def _spans(series: Mapping[str, list[Point]], group: Group, x: Any) -> list[Span]:
+def _spans(series: Mapping[str, list[Point]], group: Group, x: Scale) -> list[Span]:
     """The time axis in pieces, each with what every series says of it."""
     edges = sorted({edge for points in series.values() for point in points for edge in (point["from"], point["to"])})
     return [

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, clock
 
 Record = dict[str, Any]
 
@@ -27,12 +26,13 @@ HALTED = "halted"
 
 def begin(plan: Mapping[str, Any]) -> Record:
     """The record before any host is touched."""
+    now = clock.stamp()
     return {
         "schema": SCHEMA,
         "rollout_id": plan["rollout_id"],
         "state": PLANNED,
-        "begun": _clock(),
-        "updated": _clock(),
+        "begun": now,
+        "updated": now,
         "deadline": None,
         "halted": None,
         "settings": plan["settings"],
@@ -45,8 +45,10 @@ def begin(plan: Mapping[str, Any]) -> Record:
 
 def planned(record: Record | None, plan: Mapping[str, Any]) -> Record:
     """The record with the waves of this plan, begun where nothing was run yet."""
-    if record is None or not record["waves"]:
-        return {**begin(plan), "begun": record["begun"] if record else _clock()}
+    if record is None:
+        return begin(plan)
+    if not record["waves"]:
+        return {**begin(plan), "begun": record["begun"]}
     return {**record, "planned": plan["waves"], "strata": {**record["strata"], **plan["strata"]}}
 
 
@@ -58,7 +60,7 @@ def with_wave(record: Record, wave: Mapping[str, Any]) -> Record:
     return {
         **record,
         "state": state,
-        "updated": _clock(),
+        "updated": clock.stamp(),
         # Until then whoever is on trial hears from the controller, or goes back by itself.
         "deadline": wave["deadline"] if state == RUNNING else None,
         "halted": f"wave {wave['number']}: {wave['reason']}" if state == HALTED else None,
@@ -87,12 +89,12 @@ def wave_record(
     deadlines = [result["trial"]["deadline_epoch"] for result in started.values() if _has_deadline(result)]
     return {
         "number": number,
-        "outcome": "on_trial" if running else outcome(started, undone),
+        "outcome": "on_trial" if running else _wave_outcome(started, undone),
         "verdict": judged.get("verdict"),
         # A wave that was promoted may still fail to be confirmed.
         "reason": "; ".join(account.failures(started, confirmed)) or judged.get("reason") or "",
-        "began": _clock(observations["began"]) if observations else None,
-        "deadline": _clock(max(deadlines)) if deadlines else None,
+        "began": clock.stamp(observations["began"]) if observations else None,
+        "deadline": clock.stamp(max(deadlines)) if deadlines else None,
         "limits": judged.get("limits", {}),
         "figures": judged.get("figures", {}),
         "observations": observations,
@@ -115,7 +117,7 @@ def _host_record(
         "outcome": _host_running(started, confirmed) if running else _host_outcome(started, result),
         "values": started.get("values", {}),
         "side_effects": started.get("side_effects", {}),
-        "deadline": _clock(started["trial"]["deadline_epoch"]) if _has_deadline(started) else None,
+        "deadline": clock.stamp(started["trial"]["deadline_epoch"]) if _has_deadline(started) else None,
         # How it was rolled back, or why not.
         "undone": account.how_undone(result) if result else [],
         "drift": (result or {}).get("drift", []),
@@ -142,7 +144,7 @@ def _moving(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:
+def _wave_outcome(started: Mapping[str, Any], undone: Mapping[str, Any] | None) -> str:
     if undone is not None:
         return "rolled_back"
     return "confirmed" if any(result.get("changed") for result in started.values()) else "settled"
@@ -204,8 +206,3 @@ def hosts(record: Record) -> Iterable[tuple[str, int, Mapping[str, Any]]]:
     for wave in record["planned"]:
         for host in wave["hosts"]:
             yield host, wave["number"], known.get((wave["number"], host), {})
-
-
-def _clock(epoch: float | None = None) -> str:
-    moment = datetime.now(timezone.utc) if epoch is None else datetime.fromtimestamp(epoch, timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -209,6 +210,9 @@ def test_a_rise_on_its_way_to_evidence_holds_back() -> None:
     verdict = judged(soaked({"a": after(failed=10)}, {"c": QUIET}, looks=10))
     assert verdict.verdict == gate.INCONCLUSIVE
     assert "failed connects to the wave may be rising (10 failed connects in 100 connects" in verdict.reason
+    figures = told_of(verdict, "connects")
+    assert figures["share"] == pytest.approx(math.log(figures["evidence"]) / math.log(figures["limit"]), abs=0.01)
+    assert 0 < figures["share"] < 1
 
 
 def test_a_single_host_on_its_way_to_evidence_holds_back_too() -> None:
@@ -267,7 +271,8 @@ def test_what_was_exceeded_once_stays_so() -> None:
             "TcpExt.PAWSTimewait"
         ]
         late["counters"]["Tcp.PassiveOpens"] += 10**6
-    assert told_of(judged(observations), "timestamp_rejects")["exceeded_at"] == looks
+    figures = told_of(judged(observations), "timestamp_rejects")
+    assert (figures["exceeded_at"], figures["evidence"], figures["share"]) == (looks, figures["limit"], 1.0)
 
 
 def test_one_bad_host_among_many_good_ones_is_found_and_named() -> None:

@@ -45,6 +45,13 @@ def test_each_host_has_its_own_port_and_rate() -> None:
     ]
 
 
+def test_what_nobody_wrote_is_as_rollout_probe_has_it() -> None:
+    more = {"type": "tcp", "path": "/", "status": [200], "timeout": 3.0, "slow_ms": 500.0}
+    assert planned({"each": True})["controller"] == [{**TARGETS[0], **more}]
+    service = {"address": "192.0.2.100", "host": None, "port": 80, "rate": 1.0}
+    assert planned({"host": "192.0.2.100", "port": 80})["controller"] == [{**service, **more}]
+
+
 def test_a_service_belongs_to_no_host() -> None:
     plan = planned({"host": "192.0.2.100", "port": 80, "type": "http", "from": ["controller", "observers"]})
     assert set(plan) == {"controller", "proxy1", "proxy2"}

@@ -70,10 +70,10 @@ def test_what_is_inconclusive_at_the_end_is_for_people_to_say(choice: str) -> No
     )
 
 
-def test_without_a_soak_the_last_look_is_said_to_be_so() -> None:
-    assert gated(observations=watched(2), final=False)["decision"] == "watch"
+def test_without_a_soak_this_look_is_the_last() -> None:
     assert gated(observations=watched(2))["decision"] == "promote"
-    assert gated(observations=watched(2, rejects=60), final=False)["failed"]
+    assert gated(observations=watched(2, opens=5), on_inconclusive="pause")["decision"] == "pause"
+    assert gated(observations=watched(2, rejects=60))["failed"]
 
 
 @pytest.mark.parametrize("rejects", [0, 60])
@@ -101,6 +101,18 @@ def test_a_stored_rollout_is_judged_to_the_same_verdict(rejects: int, tmp_path: 
 def test_what_is_no_record_is_refused_in_a_sentence(record: Any, wave: int, words: str) -> None:
     with pytest.raises(AnsibleActionFail, match=words):
         gated(record=record, wave=wave)
+
+
+def test_connections_since_the_last_look_are_counted() -> None:
+    looked = {"a": {"sample": sample(30, 5000, 0), "pending": True}}
+    tally = {"probe": "tcp a:80", "source": "controller", "host": "a", "attempts": 9, "ok": 7, "slow": 1, "failed": 2}
+    seen = gated(observations=watched(2), looked=looked, probes=[tally])["figures"]["hosts"]["a"]
+    assert (seen["connects"], seen["failed"], seen["slow"]) == (9, 2, 1)
+    without_source = {name: value for name, value in tally.items() if name != "source"}
+    with pytest.raises(AnsibleActionFail, match="KeyError\\('source'\\) is wrong or missing"):
+        gated(observations=watched(2), looked=looked, probes=[without_source])
+    with pytest.raises(AnsibleActionFail, match="cannot be converted to a list"):
+        gated(observations=watched(2), looked=looked, probes={"a": tally})
 
 
 def test_what_are_no_observations_is_refused_in_a_sentence() -> None:
