@@ -86,7 +86,6 @@ class _Play:
         self.notes: list[str] = []
         self.possible = {"old"}  # What the host may be after the steps so far, by what they answered.
         self.foreign: str | None = None
-        self.foreign_wins = False
         self.second: Any = None
         self.repairs: list[str] = []
 
@@ -250,8 +249,6 @@ class _Play:
     def write_as_somebody_else(self) -> None:
         self.foreign = self.plan.rng.choice(FOREIGN_KEYS)
         path = "/proc/sys/" + self.foreign.replace(".", "/")
-        # Nobody else writes that key now: what the set's owner finds later is not his.
-        self.foreign_wins = self.plan.moment == "behind"
         self.machine.shell('echo "$2" >"$1"', "sh", path, FOREIGN)
 
     def begin_second_controller(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from rejects import REJECTS
 
 UNIT = "nettune-guard.service"
-TRIAL = "/var/lib/nettune/trial.json"
 
 
 def make_rejects(host: Any) -> None:

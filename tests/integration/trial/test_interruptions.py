@@ -81,10 +81,6 @@ def run(host: Any, step: str, fatal: int, arguments: dict[str, Any], when: str) 
     )
 
 
-def state_of(host: Any) -> tuple[str, list[str]]:
-    return host.whole(), host.left_behind()
-
-
 def settle(host: Any) -> None:
     """Until the guard has ended what was pending, and itself; where none lives, the next look does it."""
     deadline = time.monotonic() + 20
