@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from namespace_host import UNSHARE, Namespace
+from trials import PATH
 
 HERE = pathlib.Path(__file__).resolve().parent
 STATE = "/var/lib/nettune"
-FILE = "/etc/sysctl.d/90-nettune.conf"
 
 # What is on the disk of a new host; the state folder is a small file system of its own, which can get full.
 NEW_DISK = f"""
@@ -110,8 +110,8 @@ class Machine:
         self.power_off()
         self._disk.run(["sh", "-c", NEW_DISK + (SMALL_STATE if small_state else "")])
         if file is not None:
-            self._disk.write(FILE, file)
-            self._disk.run(["chmod", "640", FILE])
+            self._disk.write(PATH, file)
+            self._disk.run(["chmod", "640", PATH])
 
     def boot(self) -> None:
         self._power = self._disk.popen(

@@ -10,8 +10,9 @@ import re
 import time
 from typing import Any
 
-from machine import FILE, STATE, Machine
+from machine import STATE, Machine
 from plan import Plan, draw
+from trials import PATH, content_of, start_arguments
 
 # Where nobody confirms, a trial shall end soon; elsewhere its steps must have the time to come to their own end, on a
 # busy machine too.
@@ -19,15 +20,6 @@ SOON = 1
 CONFIRM_WITHIN = 10
 UNHURRIED = 60
 REST_SECONDS = 30
-GUARD = {
-    "enabled": True,
-    "baseline_seconds": 0,
-    "min_events": 10,
-    "max_per_1000": 5.0,
-    "max_ratio": 1.5,
-    "alpha": 0.01,
-    "max_rise": {},
-}
 # One bit of one byte; what was valid JSON often still is.
 FLIP = """
 import sys
@@ -74,8 +66,8 @@ def run(machine: Machine, seed: int) -> Result:
     return Result(seed, plan.scenario, plan.failure, plan.when, play.struck, outcome, why, tuple(play.notes))
 
 
-def content_of(values: dict[str, str]) -> str:
-    return "".join(f"{key} = {value}\n" for key, value in values.items())
+def start(values: dict[str, str], confirm_within: int, rollout: str) -> dict[str, Any]:
+    return start_arguments(values, confirm_within, rollout_id=rollout, force=True)
 
 
 class _Play:
@@ -138,10 +130,9 @@ class _Play:
         name = step.split()[0]
         rollout = "r2" if step.endswith("second") else "r1"
         if name == "start":
-            arguments = start_arguments(self.shuffled(self.plan.sets[step]), self.plan.sets[step], rollout)
-            if self.plan.scenario == "nobody confirms":
-                arguments["confirm_within"] = SOON
-            return name, arguments
+            in_file = self.plan.sets[step]
+            seconds = SOON if self.plan.scenario == "nobody confirms" else CONFIRM_WITHIN
+            return name, {**start(self.shuffled(in_file), seconds, rollout), "content": content_of(in_file)}
         return name, {"rollout_id": rollout} if name == "confirm" else {"reason": "asked to"}
 
     def shuffled(self, values: dict[str, str]) -> dict[str, str]:
@@ -254,7 +245,7 @@ class _Play:
     def begin_second_controller(self) -> None:
         name, arguments = self.plan.rng.choice(
             [
-                ("start", start_arguments(NEXT, NEXT, "r3")),
+                ("start", start(NEXT, CONFIRM_WITHIN, "r3")),
                 ("confirm", {"rollout_id": "r1"}),
                 ("roll_back", {"reason": "asked to by a second controller"}),
                 ("remove", {"reason": "asked to by a second controller"}),
@@ -285,7 +276,7 @@ class _Play:
         for name in ("old", "new", "new second"):
             if name == "new second" and "start second" not in self.plan.steps:
                 continue
-            if name != "old" and not seen["files"].get(FILE):
+            if name != "old" and not seen["files"].get(PATH):
                 continue
             differences[name] = self.differences(seen, name)
             if differences[name]:
@@ -302,7 +293,7 @@ class _Play:
             without, with_it = self.machine.reference(content)
             tree.update({key: value for key, value in with_it.items() if without.get(key) != value})
             mode = 0o640 if self.plan.file is not None else 0o644
-            files[FILE] = [mode, 0, 0, content]
+            files[PATH] = [mode, 0, 0, content]
         found = [
             f"{key} is {seen['tree'].get(key)!r}, not {tree.get(key)!r}"
             for key in sorted(tree.keys() | seen["tree"].keys())
@@ -329,7 +320,7 @@ class _Play:
     def check_next_trial(self) -> None:
         """A whole trial of another set, and then everything back to before the first one."""
         steps = (
-            ("start", {**start_arguments(NEXT, NEXT, "r9"), "confirm_within": UNHURRIED}),
+            ("start", start(NEXT, UNHURRIED, "r9")),
             ("confirm", {"rollout_id": "r9"}),
             ("remove", {"reason": "asked to"}),
         )
@@ -345,15 +336,3 @@ class _Play:
         different = seen["left"] + self.differences(seen, "old")
         if different:
             raise Neither(f"after the removal of everything: {different}")
-
-
-def start_arguments(values: dict[str, str], in_file: dict[str, str], rollout: str) -> dict[str, Any]:
-    return {
-        "values": values,
-        "content": content_of(in_file),
-        "path": FILE,
-        "rollout_id": rollout,
-        "confirm_within": CONFIRM_WITHIN,
-        "guard": GUARD,
-        "force": True,
-    }

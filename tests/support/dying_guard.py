@@ -9,10 +9,12 @@ Then /run/died is there; a guard that came to its end without dying leaves the n
 trigger is what makes the guard act: evidence, or the death of who confirms or undoes.
 """
 
+from trials import GUARD, start_arguments
+
 KEY = "net.ipv4.tcp_fin_timeout"
 SET = {KEY: "20", "net.ipv4.ip_forward": "1"}
-PATH = "/etc/sysctl.d/90-nettune.conf"
 REASON = "Tcp.AttemptFails rose by 5 (limit 3)"
+_START = start_arguments(SET, confirm_within=60, guard={**GUARD, "max_rise": {"Tcp.AttemptFails": 3}})
 
 # The main program of the guard's archive.
 _MAIN = """
@@ -63,15 +65,12 @@ SCRIPT = f"""
 import os, signal, socket, sys
 from ansible_collections.nettune.kernel.plugins.module_utils import _guard_process, _sysctl_file, _trial
 
-MAIN, SET, PATH = {_MAIN!r}, {SET!r}, {PATH!r}
-GUARD = dict(enabled=True, baseline_seconds=0, min_events=10, max_per_1000=5.0, max_ratio=1.5, alpha=0.01)
+MAIN, START = {_MAIN!r}, {_START!r}
 trigger, fatal, when, whom = sys.argv[1:]
 trials = _trial.Trials()
 
-def start(confirm_within):
-    content = "".join("%s = %s\\n" % item for item in SET.items())
-    guard = dict(GUARD, max_rise={{"Tcp.AttemptFails": 3}})
-    trials.start(SET, content, PATH, "r1", confirm_within, guard)
+def start():
+    trials.start(**START)
 
 def let_guards_die():
     _guard_process._MAIN = MAIN.format(fatal=int(fatal), when=when, whom=whom)
@@ -86,13 +85,13 @@ def die_after(owner, name):
 if whom == "both":
     _guard_process._START_SECONDS = 3.0
 if trigger == "undo":
-    start(60)
+    start()
     trials.confirm("r1")
 let_guards_die()
 if trigger == "undo":
     die_after(_trial, "_restore_file")
     trials.roll_back("a test")
-start(60)
+start()
 if trigger == "evidence":
     for _attempt in range(5):
         socket.socket().connect_ex(("127.0.0.1", 1))

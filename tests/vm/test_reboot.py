@@ -15,32 +15,14 @@ import sys
 from typing import Any
 
 import pytest
+from trials import PATH, start_arguments
 
 from .conftest import BROUGHT, ENVIRONMENT, ROOT
 
-PATH = "/etc/sysctl.d/90-nettune.conf"
 # What it is called until it is complete, a name that no boot reads.
 INCOMPLETE = "/etc/sysctl.d/.90-nettune.conf.nettune-new"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
-CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
-GUARD = {
-    "enabled": True,
-    "baseline_seconds": 0,
-    "min_events": 10,
-    "max_per_1000": 5.0,
-    "max_ratio": 1.5,
-    "alpha": 0.01,
-    "max_rise": {},
-}
-START = {
-    "values": SET,
-    "content": CONTENT,
-    "path": PATH,
-    "rollout_id": "r1",
-    "confirm_within": 600,
-    "guard": GUARD,
-    "force": True,
-}
+START = start_arguments(SET, confirm_within=600, force=True)
 CONFIRM = {"rollout_id": "r1"}
 UNDO = {"reason": "a test"}
 TOOLS = "/opt/chaos"
@@ -113,7 +95,7 @@ def new(machine: Any, host: Host, old: dict[str, Any]) -> dict[str, Any]:
     machine.reboot_hard()
     booted = host.look()
     assert {key: booted["tree"][key.replace(".", "/")] for key in SET} == SET
-    assert booted["files"][PATH][3] == CONTENT
+    assert booted["files"][PATH][3] == START["content"]
     assert booted["left"] == []
     host.step("roll_back", UNDO)
     assert is_like(host.look(), old)

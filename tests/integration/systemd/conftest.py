@@ -17,10 +17,10 @@ from typing import Any
 import ansible
 import pytest
 import systemd_host
+from trials import PATH
 
 MODULES = "ansible_collections.nettune.kernel.plugins.modules"
 PYTHONPATH = "/opt/controller"
-PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1"}
 UNIT = "nettune-guard.service"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.tcp_tw_reuse": "1"}
 QUICK = {"baseline_seconds": 0}
 

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import pytest
+from trials import start_arguments
 
 from .conftest import SET
 
@@ -60,22 +61,7 @@ for number, place in enumerate(range(0, len(journal), step)):
     trials.state.remove(_trial.HISTORY)
 print(json.dumps([number + 1, wrong]))
 """
-START = {
-    "values": SET,
-    "content": "".join(f"{key} = {value}\n" for key, value in SET.items()),
-    "path": "/etc/sysctl.d/90-nettune.conf",
-    "rollout_id": "r1",
-    "confirm_within": 600,
-    "guard": {
-        "enabled": True,
-        "baseline_seconds": 0,
-        "min_events": 10,
-        "max_per_1000": 5.0,
-        "max_ratio": 1.5,
-        "alpha": 0.01,
-        "max_rise": {},
-    },
-}
+START = start_arguments(SET, confirm_within=600)
 
 FLIP = """
 import sys

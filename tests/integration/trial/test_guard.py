@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from rejects import REJECTS
+from trials import start_arguments
 
-from .conftest import PATH, SET
+from .conftest import SET
 
 
 def rejects(host: Any) -> int:
@@ -242,15 +243,7 @@ _trial.Trials().confirm("r1")
 
 def test_a_clock_that_jumps_moves_no_deadline(host: Any) -> None:
     before = host.whole()
-    guard = {"enabled": True, "baseline_seconds": 0, "min_events": 10, "max_per_1000": 5.0, "max_ratio": 1.5}
-    arguments = {
-        "values": SET,
-        "content": "".join(f"{key} = {value}\n" for key, value in SET.items()),
-        "path": PATH,
-        "rollout_id": "r1",
-        "confirm_within": 10,
-        "guard": {**guard, "alpha": 0.01, "max_rise": {}},
-    }
+    arguments = start_arguments(SET, confirm_within=10)
     began = time.monotonic()
     host.namespace.run(["python3", "-c", CLOCK, json.dumps(arguments)], env=host.namespace.environment)
     assert 0 < host.info()["pending"]["seconds_left"] <= 10

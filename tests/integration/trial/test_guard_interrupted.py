@@ -11,6 +11,7 @@ from typing import Any
 
 import dying_guard
 import pytest
+from trials import PATH
 
 from .conftest import Host
 
@@ -36,7 +37,7 @@ def play(new_netns: Any, trigger: str, fatal: int, when: str, whom: str) -> int:
         if trigger == "confirm" and outcome["state"] == "confirmed":
             assert outcome["reason"] == "confirmed", where
             assert all(host.value(key) == value for key, value in dying_guard.SET.items()), where
-            assert namespace.read(dying_guard.PATH) != "", where
+            assert namespace.read(PATH) != "", where
             host.trial("rolled_back")
         assert host.whole() == old, where
         # Killed with its parent before it acted, there was nobody to see it.

@@ -10,12 +10,11 @@ import time
 from typing import Any
 
 import pytest
+from trials import PATH, start_arguments
 
 from .conftest import Host
 
-PATH = "/etc/sysctl.d/90-nettune.conf"
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
-CONTENT = "".join(f"{key} = {value}\n" for key, value in SET.items())
 
 # Runs one step of a trial and dies at the n-th thing that it does to the host: a document, a value, a file.
 DYING = """
@@ -55,22 +54,7 @@ getattr(_trial.Trials(), step)(**arguments)
 print(count)
 """
 
-START = {
-    "values": SET,
-    "content": CONTENT,
-    "path": PATH,
-    "rollout_id": "r1",
-    "confirm_within": 60,
-    "guard": {
-        "enabled": True,
-        "baseline_seconds": 0,
-        "min_events": 10,
-        "max_per_1000": 5.0,
-        "max_ratio": 1.5,
-        "alpha": 0.01,
-        "max_rise": {},
-    },
-}
+START = start_arguments(SET, confirm_within=60)
 
 
 def run(host: Any, step: str, fatal: int, arguments: dict[str, Any], when: str) -> Any:
@@ -127,7 +111,7 @@ def test_killed_at_every_point(
             assert left == [], (fatal, left)
             new = (
                 all(host.value(key) == value for key, value in SET.items())
-                and host.namespace.run(["cat", PATH], check=False).stdout == CONTENT
+                and host.namespace.run(["cat", PATH], check=False).stdout == START["content"]
             )
             assert new or host.whole() == old, f"neither old nor new after dying {when} point {fatal} of {step}"
             outcomes.add("new" if new else "old")

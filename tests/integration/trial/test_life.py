@@ -14,8 +14,7 @@ import time
 from typing import Any
 
 import pytest
-
-PATH = "/etc/sysctl.d/90-nettune.conf"
+from trials import PATH
 
 
 def test_on_trial_the_set_is_live_but_not_persisted(host: Any) -> None:
