@@ -11,27 +11,18 @@ import argparse
 import os
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "playbooks", "collections"))
+for folder in ("playbooks/collections", "tests/support"):
+    sys.path.insert(0, os.path.join(HERE, "..", folder))
 sys.dont_write_bytecode = True
 
 from ansible_collections.nettune.kernel.plugins.module_utils import _guard, _guard_process, _trial  # noqa: E402
-
-GUARD = {
-    "enabled": True,
-    "baseline_seconds": 0,
-    "min_events": 10,
-    "max_per_1000": 5.0,
-    "max_ratio": 1.5,
-    "alpha": 0.01,
-    "max_rise": {},
-}
-PATH = "/etc/sysctl.d/90-nettune.conf"
+from rejects import make_one  # noqa: E402
+from trials import start_arguments  # noqa: E402
 
 
 def main():
@@ -50,7 +41,7 @@ def main():
         print(f"20 rejects a second, {len(seconds)} times: old values {figures} after the first (min / median / max)")
         return
     trials = _trial.Trials()
-    trials.start({"net.ipv4.tcp_fin_timeout": "20"}, "net.ipv4.tcp_fin_timeout = 20\n", PATH, "bench", 80000, GUARD)
+    trials.start(**start_arguments({"net.ipv4.tcp_fin_timeout": "20"}, confirm_within=80000))
     if arguments.inside == "reaction":
         print(reaction_seconds(trials))
         return
@@ -100,30 +91,14 @@ def watch_a_day(trials, looks):
 def reaction_seconds(trials):
     """From the first of twenty rejects a second, which this process makes on loopback, to the old values."""
     subprocess.check_call(["ip", "link", "set", "lo", "up"])
+    server = socket.create_server(("127.0.0.1", 0))
     kept = []
     began = time.monotonic()
     while trials.pending():
-        kept += make_rejects(1)
+        kept.append(make_one(server))
         assert time.monotonic() - began < 30, "the guard did not react"
         time.sleep(0.05)
     return time.monotonic() - began
-
-
-def make_rejects(connections):
-    """Clients whose timestamps jump back: TCP_REPAIR lets them set their own, and the server's kernel rejects them."""
-    repair, timestamp = 19, 24
-    server = socket.create_server(("127.0.0.1", 0))
-    kept = [server]
-    for _connection in range(connections):
-        client = socket.create_connection(server.getsockname())
-        kept += [client, server.accept()[0]]
-        client.send(b"a")
-        client.setsockopt(socket.IPPROTO_TCP, repair, 1)
-        now = client.getsockopt(socket.IPPROTO_TCP, timestamp)
-        client.setsockopt(socket.IPPROTO_TCP, timestamp, struct.pack("I", (now - 1000000) % 2**32))
-        client.setsockopt(socket.IPPROTO_TCP, repair, 0)
-        client.send(b"b")
-    return kept
 
 
 def cpu_seconds(pid):

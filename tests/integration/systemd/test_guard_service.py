@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from typing import Any
 
-from rejects import REJECTS
+import rejects
 
 UNIT = "nettune-guard.service"
 
 
 def make_rejects(host: Any) -> None:
     host.run(["ip", "link", "set", "lo", "up"])
-    host.run(["python3", "-c", REJECTS, "24"])
+    host.run(["python3", "-c", inspect.getsource(rejects), "24"])
 
 
 def kill_guard(host: Any) -> int:

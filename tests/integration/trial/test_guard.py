@@ -12,21 +12,21 @@ import time
 from typing import Any
 
 import pytest
-from rejects import REJECTS
+import rejects
 from trials import start_arguments
 
 from .conftest import SET
 
 
-def rejects(host: Any) -> int:
+def rejects_of(host: Any) -> int:
     counters = host.info(_ansible_check_mode=True)["sample"]["counters"]
     return int(counters["TcpExt.PAWSEstab"])
 
 
 def make_rejects(host: Any, connections: int) -> None:
-    before = rejects(host)
-    host.namespace.run(["python3", "-c", REJECTS, str(connections)])
-    assert rejects(host) - before >= connections, "this kernel did not reject what the test made up"
+    before = rejects_of(host)
+    host.namespace.run(["python3", rejects.__file__, str(connections)])
+    assert rejects_of(host) - before >= connections, "this kernel did not reject what the test made up"
 
 
 def test_nobody_confirms(host: Any) -> None:
@@ -70,13 +70,13 @@ def test_a_few_rejects_are_no_evidence(host: Any) -> None:
 
 
 def test_rejects_as_many_as_before_are_no_evidence(host: Any) -> None:
-    noise = host.namespace.popen(["sh", "-c", f"while :; do python3 -c '{REJECTS}' 5; done"])
+    noise = host.namespace.popen(["sh", "-c", f"while :; do python3 {rejects.__file__} 5; done"])
     try:
         host.namespace.wait_for(["sh", "-c", "grep -q '^TcpExt' /proc/net/netstat"])
         host.trial("started", guard={"baseline_seconds": 3, "min_events": 10})
-        began = rejects(host)
+        began = rejects_of(host)
         deadline = time.monotonic() + 10
-        while rejects(host) - began < 20:
+        while rejects_of(host) - began < 20:
             assert time.monotonic() < deadline
         assert host.trial("confirmed")["changed"]
     finally:
