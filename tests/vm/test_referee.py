@@ -5,27 +5,16 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import sys
 from typing import Any
 
 import pytest
+import referee_tool
 
-from .conftest import CHECKOUT, ROOT
+from .conftest import CHECKOUT
 
-
-@pytest.fixture(scope="module")
-def referee() -> Any:
-    loader = importlib.machinery.SourceFileLoader("referee", str(ROOT / "tools" / "referee"))
-    spec = importlib.util.spec_from_loader("referee", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    loader.exec_module(module)
-    sys.dont_write_bytecode = writes
-    return module
+referee = referee_tool.referee  # a fixture
 
 
 def test_the_kernel_agrees(machine: Any, referee: Any, capfd: pytest.CaptureFixture[str]) -> None:

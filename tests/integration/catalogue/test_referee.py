@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.machinery
-import importlib.util
 import json
 import os
 import pathlib
@@ -16,26 +14,17 @@ import sys
 from typing import Any
 
 import pytest
+import referee_tool
 
-REFEREE = pathlib.Path(__file__).resolve().parents[3] / "tools" / "referee"
-
-
-@pytest.fixture(scope="module")
-def referee() -> Any:
-    loader = importlib.machinery.SourceFileLoader("referee", str(REFEREE))
-    spec = importlib.util.spec_from_loader("referee", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    loader.exec_module(module)
-    sys.dont_write_bytecode = writes
-    return module
+referee = referee_tool.referee  # a fixture
 
 
 def ask(python: str) -> dict[str, Any]:
     if os.geteuid() != 0:
         pytest.skip("needs root: it makes a network namespace")
-    done = subprocess.run([python, str(REFEREE), "--record"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [python, str(referee_tool.PATH), "--record"], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     recorded: dict[str, Any] = json.loads(done.stdout)
     return recorded
