@@ -11,28 +11,24 @@ import json
 import os
 import pathlib
 import re
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
+import command_line
 import inventory
 import lab_init
 import load
 import state
 import topology
 import uplink
+from command_line import UsageError
 from state import Lab
 
 MOST_SECONDS_TO_START = 180
-
-
-class UsageError(Exception):
-    """What was asked cannot be done here; the text says what to do instead."""
 
 
 def up(arguments: argparse.Namespace) -> None:
@@ -40,7 +36,7 @@ def up(arguments: argparse.Namespace) -> None:
     python = _interpreter(arguments.python)
     _check_machine()
     lab = _lab(arguments)
-    bound_to = _process(arguments.bound_to)
+    bound_to = None if arguments.bound_to is None else command_line.process(arguments.bound_to)
     request = {"topology": repr(wanted), "hosts": arguments.hosts, "python": python, "bound_to": arguments.bound_to}
     with state.locked():
         if lab.is_up:
@@ -137,8 +133,6 @@ def shell(arguments: argparse.Namespace) -> None:
     if address is None:
         known = ", ".join(lab.description["addresses"])
         raise UsageError(f"lab {lab.name} has no host {arguments.host!r}: it has {known}")
-    # As with ssh, one word may be a whole command line; several words reach the command as they are.
-    words = arguments.command if len(arguments.command) == 1 else [shlex.join(arguments.command)]
     terminal = [] if arguments.command else ["-t"]
     os.execvp(
         "ssh",
@@ -151,7 +145,7 @@ def shell(arguments: argparse.Namespace) -> None:
             "-o",
             "LogLevel=ERROR",
             f"root@{address}",
-            *(words if arguments.command else []),
+            *command_line.for_ssh(arguments.command),
         ],
     )
 
@@ -197,11 +191,9 @@ def drive_load(arguments: argparse.Namespace) -> None:
 
 
 def _lab(arguments: argparse.Namespace) -> Lab:
-    if arguments.instance and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", arguments.instance):
-        raise UsageError(f"--instance {arguments.instance!r}: use letters, digits, - and _")
     if arguments.name not in topology.names():
         raise UsageError(f"there is no lab {arguments.name!r}: choose one of {', '.join(topology.names())}")
-    return Lab(arguments.name + (f".{arguments.instance}" if arguments.instance else ""))
+    return Lab(command_line.with_label(arguments.name, arguments.instance))
 
 
 def _running_lab(arguments: argparse.Namespace) -> Lab:
@@ -231,23 +223,11 @@ def _interpreter(path: str | None) -> str:
     return found
 
 
-def _process(pid: int | None) -> int | None:
-    if pid is None:
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError as error:
-        raise UsageError(f"--bound-to {pid}: no such process") from error
-
-
 def _check_machine() -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         raise UsageError("the lab needs Linux and root: it makes namespaces and mounts")
-    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
     packages = {"ip": "iproute2", "nft": "nftables", "sshd": "openssh-server", "ssh": "openssh-client"}
-    missing = [package for tool, package in packages.items() if shutil.which(tool) is None]
-    if missing:
-        raise UsageError(f"the lab needs {' '.join(missing)}: apt-get install {' '.join(missing)}")
+    command_line.find_programs("the lab needs", packages)
 
 
 def _silent_hosts(lab: Lab) -> list[str]:
@@ -303,30 +283,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    command: list[str] = []
-    if "--" in words:
-        words, command = words[: words.index("--")], words[words.index("--") + 1 :]
-    arguments = _parser().parse_args(words)
-    arguments.command = command
-    try:
-        arguments.function(arguments)
-    except (
-        UsageError,
-        TimeoutError,
-        topology.TopologyError,
-        lab_init.BuildError,
-        uplink.UplinkError,
-        load.LoadError,
-    ) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted")
-
-
-def _fail(text: str) -> NoReturn:
-    print(f"lab: {text}", file=sys.stderr)
-    sys.exit(1)
+    errors = (topology.TopologyError, lab_init.BuildError, uplink.UplinkError, load.LoadError)
+    command_line.run("lab", _parser(), errors)
 
 
 if __name__ == "__main__":

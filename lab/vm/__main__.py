@@ -10,16 +10,15 @@ import contextlib
 import fcntl
 import os
 import pathlib
-import re
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from typing import NoReturn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import command_line
+from command_line import UsageError
 from vm import boot, cache, debian, kernels, root
 from vm.machine import Machine, all_machines
 
@@ -32,10 +31,6 @@ NEEDED = {
     "ssh": "openssh-client",
 }
 NOT_TO_BE_HAD = 3  # the exit code for tests, which skip such a kernel
-
-
-class UsageError(Exception):
-    """What was asked cannot be done here; the text says what to do instead."""
 
 
 def up(arguments: argparse.Namespace) -> None:
@@ -78,9 +73,7 @@ def shell(arguments: argparse.Namespace) -> None:
     machine = Machine(_name(arguments))
     if not machine.is_up:
         raise UsageError(f"vm {machine.name} is not up: start it with `up {arguments.kernel}`")
-    # As with ssh, one word may be a whole command line; several words reach the command as they are.
-    words = arguments.command if len(arguments.command) == 1 else [shlex.join(arguments.command)]
-    os.execvp("ssh", [*machine.ssh(), *(words if arguments.command else [])])
+    os.execvp("ssh", [*machine.ssh(), *command_line.for_ssh(arguments.command)])
 
 
 def status(_arguments: argparse.Namespace) -> None:
@@ -97,18 +90,12 @@ def status(_arguments: argparse.Namespace) -> None:
 
 
 def _name(arguments: argparse.Namespace) -> str:
-    if arguments.instance and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", arguments.instance):
-        raise UsageError(f"--instance {arguments.instance!r}: use letters, digits, - and _")
-    kernel = pathlib.Path(arguments.kernel).name
-    return kernel + (f".{arguments.instance}" if arguments.instance else "")
+    return command_line.with_label(pathlib.Path(arguments.kernel).name, arguments.instance)
 
 
 def _wish(arguments: argparse.Namespace) -> boot.Wish:
     if arguments.bound_to:
-        try:
-            os.close(os.pidfd_open(arguments.bound_to))
-        except OSError as error:
-            raise UsageError(f"--bound-to {arguments.bound_to}: no such process") from error
+        os.close(command_line.process(arguments.bound_to))
     kernel = kernels.get(arguments.kernel, arguments.modules)
     return boot.Wish(kernel, arguments.cpus, arguments.memory, arguments.bound_to)
 
@@ -143,10 +130,7 @@ def _sweep() -> None:
 def _check_machine() -> None:
     if sys.platform != "linux" or os.geteuid() != 0 or os.uname().machine != "x86_64":
         raise UsageError("virtual machines need Linux on x86_64, and root to make their root file system")
-    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
-    missing = [package for program, package in NEEDED.items() if shutil.which(program) is None]
-    if missing:
-        raise UsageError(f"virtual machines need {' '.join(missing)}: apt-get install {' '.join(missing)}")
+    command_line.find_programs("virtual machines need", NEEDED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,32 +159,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    command: list[str] = []
-    if "--" in words:
-        words, command = words[: words.index("--")], words[words.index("--") + 1 :]
-    arguments = _parser().parse_args(words)
-    arguments.command = command
+    errors = (boot.BootError, cache.MakeError, debian.UnreachableError, kernels.KernelError)
     try:
-        arguments.function(arguments)
-    except (
-        UsageError,
-        TimeoutError,
-        boot.BootError,
-        cache.MakeError,
-        debian.UnreachableError,
-        kernels.KernelError,
-    ) as error:
-        _fail(str(error))
+        command_line.run("vm", _parser(), errors)
     except kernels.NotToBeHadError as error:
-        _fail(str(error), NOT_TO_BE_HAD)
-    except KeyboardInterrupt:
-        _fail("interrupted")
-
-
-def _fail(text: str, code: int = 1) -> NoReturn:
-    print(f"vm: {text}", file=sys.stderr)
-    sys.exit(code)
+        print(f"vm: {error}", file=sys.stderr)
+        sys.exit(NOT_TO_BE_HAD)
 
 
 if __name__ == "__main__":
