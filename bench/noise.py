@@ -26,6 +26,11 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lab"))
+
+import load  # noqa: E402
+from state import Lab  # noqa: E402
+
 LAB = [sys.executable, str(ROOT / "lab" / "lab.py")]
 SERVERS = 4
 CONNECTS_BEFORE = 40  # to each server; by then ports come again
@@ -89,15 +94,16 @@ def main() -> int:
 
 
 def run(seed: int, pace: dict[str, Any], reports: pathlib.Path) -> Run:
-    lab = ["nat_front", "--instance", f"noise{os.getpid()}-{seed}"]
+    instance = f"noise{os.getpid()}-{seed}"
+    lab = ["nat_front", "--instance", instance]
     began = time.monotonic()
     try:
         call([*LAB, "up", *lab, "--hosts", str(SERVERS), "--bound-to", str(os.getpid())])
         call([*LAB, "load", *lab[:1], "start", *lab[1:], "--seed", str(seed)])
-        wait_for_traffic(lab)
-        inventory = pathlib.Path(call([*LAB, "inventory", *lab, "--path"]).strip())
-        status, output = roll_out(inventory, {**pace, **variables(inventory, seed, reports)})
-    except (TimeoutError, subprocess.CalledProcessError) as problem:
+        up = Lab(f"nat_front.{instance}")
+        load.wait_for(up, CONNECTS_BEFORE, MOST_SECONDS_BEFORE)
+        status, output = roll_out(up.inventory, {**pace, **variables(up, seed, reports)})
+    except (load.LoadError, subprocess.CalledProcessError) as problem:
         status, output = 1, f"{problem}"
     finally:
         call([*LAB, "down", *lab])
@@ -110,23 +116,12 @@ def call(command: list[str]) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def wait_for_traffic(lab: list[str]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS_BEFORE
-    while True:
-        totals = json.loads(call([*LAB, "load", *lab[:1], "report", *lab[1:], "--json"]))
-        if totals and min(total["attempts"] for total in totals.values()) >= CONNECTS_BEFORE:
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the clients do not reach {CONNECTS_BEFORE} connections to each server")
-        time.sleep(0.5)
-
-
-def variables(inventory: pathlib.Path, seed: int, reports: pathlib.Path) -> dict[str, Any]:
+def variables(lab: Lab, seed: int, reports: pathlib.Path) -> dict[str, Any]:
     """Connections are opened by the controller, past the NAT, and by the clients, through it."""
-    load = json.loads((inventory.parent / "load" / "spec.json").read_text(encoding="utf-8"))
+    spec = json.loads((lab.load / "spec.json").read_text(encoding="utf-8"))
     through = [
-        {"name": server, "host": address, "port": load["port"], "type": "http", "rate": 2, "from": ["observers"]}
-        for server, address in load["targets"].items()
+        {"name": server, "host": address, "port": spec["port"], "type": "http", "rate": 2, "from": ["observers"]}
+        for server, address in spec["targets"].items()
     ]
     names = {"tune_rollout_id": f"noise-{seed}", "tune_report_dir": str(reports)}
     return {**names, "tune_probes": [{"each": True}, *through]}

@@ -122,6 +122,17 @@ def totals(lab: Lab, last_seconds: int | None) -> dict[str, dict[str, int]]:
     return result
 
 
+def wait_for(lab: Lab, connects: int, seconds: int) -> None:
+    """Until every server has so many connections behind it that their ports come again."""
+    deadline = time.monotonic() + seconds
+    while min((total["attempts"] for total in totals(lab, None).values()), default=0) < connects:
+        if time.monotonic() > deadline:
+            raise LoadError(
+                f"the clients of lab {lab.name} do not reach {connects} connections to each server in {seconds} s"
+            )
+        time.sleep(0.5)
+
+
 def table(lab: Lab, result: dict[str, dict[str, int]]) -> str:
     lines = [
         f"load of lab {lab.name}: {'running' if running(lab) else 'not running'}",

@@ -13,7 +13,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 from typing import Any
 
 import inventory
@@ -66,7 +65,7 @@ def main() -> int:
     try:
         _lab("up", "--bound-to", str(os.getpid()), *_beginning(example))
         _lab("load", "start")
-        _wait_for_traffic(lab)
+        load.wait_for(lab, CONNECTS_BEFORE, seconds=60)
         before = _snapshots(lab)
         print(f"Rolling out {path.relative_to(ROOT)}: {example_line(example)}", flush=True)
         status = _rollout(lab, path, options.arguments)
@@ -97,20 +96,6 @@ def _lab(command: str, *arguments: str) -> None:
         name_first = [command, LAB, *arguments, "--instance", "tune"]
         arguments = ()
     subprocess.run([sys.executable, str(ROOT / "lab" / "lab.py"), *name_first, *arguments], check=True)
-
-
-def _wait_for_traffic(lab: Lab) -> None:
-    """Until every server has so many connections behind it that their ports come again."""
-    deadline = time.monotonic() + 60
-    while True:
-        totals = load.totals(lab, None)
-        if totals and min(total["attempts"] for total in totals.values()) >= CONNECTS_BEFORE:
-            return
-        if time.monotonic() > deadline:
-            raise load.LoadError(
-                f"the clients of lab {lab.name} do not reach {CONNECTS_BEFORE} connections to each server in a minute"
-            )
-        time.sleep(0.5)
 
 
 def _rollout(lab: Lab, example: pathlib.Path, arguments: list[str]) -> int:
