@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
 import subprocess
-import sys
 import time
 from typing import Any
 
+import controller
 import yaml
 from labs import Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
 # One look at the end of a short soak, which silence does not fail; no control prolongs the deadline.
 QUICK = {
@@ -47,43 +44,25 @@ class Fleet:
         self.hosts = [f"host{n}" for n in range(1, number + 1)]
         self.directory = directory
         self.reports = directory / "reports"
-        self.inventory = str(lab.directory / "inventory.yml")
         lab.up("--hosts", str(number))
 
     def with_variables(self, variables: dict[str, dict[str, Any]]) -> tuple[str, ...]:
         """Options for an inventory in which hosts have these variables too."""
         path = self.directory / "variables.yml"
         path.write_text(yaml.safe_dump({"servers": {"hosts": variables}}))
-        return ("-i", self.inventory, "-i", str(path))
+        return ("-i", str(self.lab.inventory), "-i", str(path))
 
     def command(self, playbook: str | pathlib.Path, variables: dict[str, Any], *options: str) -> list[str]:
         settings = {"tune_report_dir": str(self.reports), **QUICK, **variables}
         settings = {name: value for name, value in settings.items() if value is not None}
-        path = playbook if isinstance(playbook, pathlib.Path) else ROOT / "playbooks" / f"{playbook}.yml"
-        program = pathlib.Path(sys.executable).with_name("ansible-playbook")
-        inventory = () if "-i" in options else ("-i", self.inventory)
-        return [str(program), str(path), *inventory, "-e", json.dumps(settings), *options]
+        if "-i" not in options:
+            options = ("-i", str(self.lab.inventory), *options)
+        return controller.command(playbook, settings, *options)
 
     def run(
         self, playbook: str | pathlib.Path, variables: dict[str, Any], *options: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(playbook, variables, *options),
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        # Seen where the test fails.
-        print(done.stdout, done.stderr)
-        return done
+        return controller.run(self.command(playbook, variables, *options), **environment)
 
     def play(self, *plays: dict[str, Any]) -> pathlib.Path:
         """A playbook of somebody's own."""

@@ -27,6 +27,7 @@ class Lab:
         self.name = name
         self.instance = INSTANCE + tag
         self.directory = CHECKOUT / ".lab" / f"{name}.{self.instance}"
+        self.inventory = self.directory / "inventory.yml"
 
     def run(self, command: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import subprocess
-import sys
 from typing import Any
 
+import controller
 import yaml
 
-from .conftest import ROOT, Machine
+from .conftest import Machine
 
 # One look at the end of a short soak. Where the processor is emulated everything takes its time, and the role waits.
 QUICK = {
@@ -32,37 +31,22 @@ class Rollouts:
     """All runs over the same machines; their reports are in `directory`."""
 
     def __init__(self, machines: list[Machine], directory: pathlib.Path, variables: dict[str, Any]) -> None:
-        self._inventories = [machine.inventory for machine in machines]
+        inventories = [machine.inventory for machine in machines]
         self._directory = directory
         # What the hosts have in the inventory, where anything overrides it.
         own = directory / "variables.yml"
         own.write_text(yaml.safe_dump({"servers": variables}))
-        self._inventories.append(own)
+        self._inventories = [word for path in (*inventories, own) for word in ("-i", str(path))]
 
     def run(self, playbook: str, variables: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         settings = {"tune_report_dir": str(self._directory), **QUICK, **variables}
-        program = pathlib.Path(sys.executable).with_name("ansible-playbook")
-        command = [str(program), str(ROOT / "playbooks" / f"{playbook}.yml"), "-e", json.dumps(settings)]
-        environment = {
-            **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout",
+        return controller.run(
+            controller.command(playbook, settings, *self._inventories),
+            seconds=600,
             # A connection that Ansible kept would not survive a reboot of the machine.
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=5",
-            "ANSIBLE_TIMEOUT": "60",
-        }
-        done = subprocess.run(
-            [*command, *(word for inventory in self._inventories for word in ("-i", str(inventory)))],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
+            ANSIBLE_SSH_ARGS="-o ControlMaster=auto -o ControlPersist=5",
+            ANSIBLE_TIMEOUT="60",
         )
-        # Seen where the test fails.
-        print(done.stdout, done.stderr)
-        return done
 
     def record(self, rollout_id: str) -> dict[str, Any]:
         """What the rollout has left to read, as data."""

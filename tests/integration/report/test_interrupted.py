@@ -10,17 +10,15 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+import controller
 import pytest
-from labs import Lab
+from labs import CHECKOUT, Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-PLAYBOOK = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
 VARIABLES = {
     "tune_sysctl": {FIN_TIMEOUT: 30},
@@ -39,20 +37,15 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
     return lab
 
 
-def command(lab: Lab, playbook: str, variables: dict[str, Any]) -> list[str]:
-    inventory = str(lab.directory / "inventory.yml")
-    return [PLAYBOOK, str(ROOT / "playbooks" / f"{playbook}.yml"), "-i", inventory, "-e", json.dumps(variables)]
-
-
 def test_a_killed_controller_leaves_a_record_and_needs_no_one_to_undo_it(lab: Lab, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "cut-short.json"
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout"}
+    inventory = ("-i", str(lab.inventory))
     states = []
     with (tmp_path / "log").open("w+") as log:
         rollout = subprocess.Popen(
-            command(lab, "tune", {**VARIABLES, "tune_report_dir": str(tmp_path)}),
-            cwd=ROOT,
-            env=environment,
+            controller.command("tune", {**VARIABLES, "tune_report_dir": str(tmp_path)}, *inventory),
+            cwd=CHECKOUT,
+            env=controller.ENVIRONMENT,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -82,15 +75,7 @@ def test_a_killed_controller_leaves_a_record_and_needs_no_one_to_undo_it(lab: La
     assert "data-deadline" in path.with_suffix(".html").read_text()
 
     # Another controller, without these files.
-    undone = subprocess.run(
-        command(lab, "rollback", {}),
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    undone = controller.run(controller.command("rollback", {}, *inventory), seconds=120)
     assert undone.returncode == 0, undone.stdout
     assert "Rollout cut-short: on trial on host1\n" in undone.stdout
     assert f"host1: undone: rollout cut-short, {FIN_TIMEOUT}\n" in undone.stdout

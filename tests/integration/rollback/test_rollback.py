@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import controller
 import pytest
 from labs import Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-BIN = pathlib.Path(sys.executable).parent
 HOSTS = ("host1", "host2", "host3")
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
 SOMAXCONN = "net.core.somaxconn"
@@ -50,24 +47,12 @@ def _untouched(lab: Lab) -> Iterator[None]:
         assert lab.shell(host, "ls -d /var/lib/nettune 2>/dev/null", check=False) == ""
 
 
-def ansible(lab: Lab, program: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(BIN / program), "-i", str(lab.directory / "inventory.yml"), *words],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
 def trial(lab: Lab, hosts: str, rollout: str, confirm: bool = True, **values: Any) -> None:
     """A set on trial on these hosts, as a rollout would leave it."""
     sysctl = {key.replace("__", "."): value for key, value in values.items()}
     start = {"state": "started", "rollout_id": rollout, "guard": {"baseline_seconds": 0}, "sysctl": sysctl}
     for arguments in [start, {"state": "confirmed", "rollout_id": rollout}][: 2 if confirm else 1]:
-        done = ansible(lab, "ansible", hosts, "-m", "nettune.kernel.sysctl_trial", "-a", json.dumps(arguments))
+        done = controller.module(lab.inventory, hosts, "sysctl_trial", arguments)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -76,7 +61,7 @@ def fin_timeout(lab: Lab, hosts: str, rollout: str, value: int, confirm: bool = 
 
 
 def rollback(lab: Lab, *options: str) -> subprocess.CompletedProcess[str]:
-    return ansible(lab, "ansible-playbook", str(ROOT / "playbooks" / "rollback.yml"), *options)
+    return controller.run(controller.command("rollback", {}, "-i", str(lab.inventory), *options))
 
 
 def values(lab: Lab) -> list[str]:
@@ -148,14 +133,7 @@ def test_back_to_the_original_undoes_all_and_forgets_it(lab: Lab) -> None:
 
 def test_in_batches(lab: Lab) -> None:
     fin_timeout(lab, "all", "some", 40)
-    done = ansible(
-        lab,
-        "ansible-playbook",
-        str(ROOT / "playbooks" / "rollback.yml"),
-        "-vv",
-        "-e",
-        json.dumps({"tune_rollback_serial": [1, "100%"]}),
-    )
+    done = rollback(lab, "-vv", "-e", json.dumps({"tune_rollback_serial": [1, "100%"]}))
     assert done.returncode == 0, done.stdout
     plays = re.split(r"^PLAY \[", done.stdout, flags=re.MULTILINE)
     batches = [set(re.findall(r"^changed: \[(host\d)\]", play, flags=re.MULTILINE)) for play in plays]

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fleet import CONFIRMED, FIN_TIMEOUT, PENDING, ROOT, Fleet
+from fleet import CONFIRMED, FIN_TIMEOUT, PENDING, Fleet
+from labs import CHECKOUT
 
 Make = Callable[[int], Fleet]
 
@@ -84,7 +85,7 @@ def test_failure_domains_and_strata_of_the_inventory(make_fleet: Make) -> None:
 
 def test_two_rollouts_in_one_run(make_fleet: Make) -> None:
     fleet = make_fleet(3)
-    tune = str(ROOT / "playbooks" / "tune.yml")
+    tune = str(CHECKOUT / "playbooks" / "tune.yml")
     playbook = fleet.play(
         {
             "ansible.builtin.import_playbook": tune,

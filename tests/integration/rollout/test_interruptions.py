@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import random
 import signal
 import subprocess
-import sys
 import time
 from typing import Any
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
+import controller
+from labs import CHECKOUT
+
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.core.somaxconn": "8192"}
 PACE = {
     "tune_sysctl": SET,
@@ -73,14 +73,8 @@ class Rollouts:
 
     def run(self, hosts: list[str], kill_after: float | None = None) -> int:
         """The exit code of a rollout."""
-        command = [pathlib.Path(sys.executable).with_name("ansible-playbook"), "playbooks/tune.yml"]
-        command += [
-            "-i",
-            self.lab.directory / "inventory.yml",
-            "-e",
-            json.dumps({**PACE, "tune_hosts": ",".join(hosts)}),
-        ]
-        command += ["-e", f"tune_report_dir={self.reports}"]
+        variables = {**PACE, "tune_hosts": ",".join(hosts), "tune_report_dir": str(self.reports)}
+        command = controller.command("tune", variables, "-i", str(self.lab.inventory))
         rollout = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
             rollout.communicate(timeout=kill_after or 150)

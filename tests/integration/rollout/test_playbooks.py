@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
 import pathlib
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import controller
 import pytest
 from labs import Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 HOSTS = ("host1", "host2", "host3")
 FIN_TIMEOUT = "net.ipv4.tcp_fin_timeout"
 GOOD = {"tune_sysctl": {FIN_TIMEOUT: 30}}
@@ -41,22 +39,8 @@ def run(lab: Lab, tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedP
     def run(playbook: str, variables: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
         settings = {"tune_report_dir": str(tmp_path / "reports"), **QUICK, **variables}
         if "-i" not in options:
-            options = ("-i", str(lab.directory / "inventory.yml"), *options)
-        return subprocess.run(
-            [
-                str(pathlib.Path(sys.executable).parent / "ansible-playbook"),
-                str(ROOT / "playbooks" / f"{playbook}.yml"),
-                "-e",
-                json.dumps(settings),
-                *options,
-            ],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout"},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+            options = ("-i", str(lab.inventory), *options)
+        return controller.run(controller.command(playbook, settings, *options))
 
     return run
 
@@ -67,19 +51,9 @@ def state(lab: Lab) -> dict[str, str]:
 
 def info(lab: Lab, host: str) -> dict[str, Any]:
     """What sysctl_trial_info says of a host."""
-    ansible = str(pathlib.Path(sys.executable).parent / "ansible")
-    inventory = str(lab.directory / "inventory.yml")
-    result = subprocess.run(
-        [ansible, host, "-i", inventory, "-o", "-m", "nettune.kernel.sysctl_trial_info"],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    said: dict[str, Any] = json.loads(result.stdout.partition("=>")[2])
-    return said
+    done = controller.module(lab.inventory, host, "sysctl_trial_info")
+    assert done.returncode == 0
+    return controller.answer(done)
 
 
 @pytest.fixture
@@ -128,7 +102,7 @@ def test_refused_with_one_clear_error(run: Any, case: str) -> None:
 def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     more = tmp_path / "more.yml"
     more.write_text("servers: {hosts: {host2: {ansible_port: 1}}}")
-    result = run("tune", GOOD, "-i", str(lab.directory / "inventory.yml"), "-i", str(more))
+    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
     assert result.returncode != 0
     assert re.search(r"No host was touched\.\n  host2: cannot be reached", result.stdout)
     assert "host1" not in result.stdout
@@ -138,7 +112,7 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
 def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     more = tmp_path / "more.yml"
     more.write_text("servers: {vars: {tune_controls: 1}, hosts: {host2: {tune_controls: 2}}}")
-    result = run("tune", GOOD, "-i", str(lab.directory / "inventory.yml"), "-i", str(more))
+    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
     assert result.returncode != 0
     assert result.stdout.count("tune_controls differs between hosts (host1: 1, host2: 2): set it for all") == 1
     assert "Roll out in waves" not in result.stdout
@@ -275,10 +249,7 @@ def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, l
 @pytest.mark.usefixtures("_untouched")
 def test_a_host_under_trial_by_somebody_else(run: Any, lab: Lab) -> None:
     def trial(**arguments: Any) -> None:
-        ansible = str(pathlib.Path(sys.executable).parent / "ansible")
-        inventory = str(lab.directory / "inventory.yml")
-        command = [ansible, "host2", "-i", inventory, "-m", "nettune.kernel.sysctl_trial", "-a", json.dumps(arguments)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        assert controller.module(lab.inventory, "host2", "sysctl_trial", arguments).returncode == 0
 
     trial(state="started", rollout_id="theirs", guard={"baseline_seconds": 0}, sysctl={"net.core.somaxconn": 2048})
     try:

@@ -92,7 +92,7 @@ def test_hosts_that_join_and_leave_between_waves(make_fleet: Make) -> None:
     fleet = make_fleet(4)
     before = fleet.run("tune", {**NAMED, "tune_waves": [1, "100%"], "tune_wave": 1}, "--limit", "host1,host2,host3")
     assert before.returncode == 0
-    inventory = yaml.safe_load((fleet.lab.directory / "inventory.yml").read_text())
+    inventory = yaml.safe_load(fleet.lab.inventory.read_text())
     del inventory["all"]["children"]["servers"]["hosts"]["host3"]
     path = fleet.directory / "later.yml"
     path.write_text(yaml.safe_dump(inventory))

@@ -44,7 +44,7 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
 
 
 def address(lab: Lab, host: str) -> str:
-    inventory = yaml.safe_load((lab.directory / "inventory.yml").read_text(encoding="utf-8"))
+    inventory = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
     groups = inventory["all"]["children"].values()
     found: str = next(group["hosts"][host]["ansible_host"] for group in groups if host in group["hosts"])
     return found

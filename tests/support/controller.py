@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible as a person at a controller runs it: the playbooks of the collection, and single modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+from labs import CHECKOUT
+
+ENVIRONMENT = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "nettune.kernel.rollout"}
+
+
+def command(playbook: str | pathlib.Path, variables: dict[str, Any], *options: str) -> list[str]:
+    """Runs a playbook of the collection, by its name, or one of somebody's own."""
+    path = playbook if isinstance(playbook, pathlib.Path) else CHECKOUT / "playbooks" / f"{playbook}.yml"
+    return [_program("ansible-playbook"), str(path), "-e", json.dumps(variables), *options]
+
+
+def run(command: list[str], seconds: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env={**ENVIRONMENT, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    # Seen where the test fails.
+    print(done.stdout, done.stderr)
+    return done
+
+
+def module(
+    inventory: pathlib.Path, hosts: str, name: str, arguments: dict[str, Any] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A module of the collection as a task of its own."""
+    words = ["-a", json.dumps(arguments)] if arguments else []
+    command = [_program("ansible"), hosts, "-i", str(inventory), "-m", f"nettune.kernel.{name}", *words]
+    return run(command, seconds=60, ANSIBLE_STDOUT_CALLBACK="minimal")
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What the module has returned, of one host."""
+    assert "=>" in done.stdout, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
+    return found
+
+
+def _program(name: str) -> str:
+    return str(pathlib.Path(sys.executable).with_name(name))
