@@ -79,7 +79,7 @@ class Machine:
         if done.returncode == CANNOT_BE_HAD:
             pytest.skip(done.stderr.strip())
         assert done.returncode == 0, done.stderr
-        self.started = done.stdout.strip()
+        self.started = done.stdout.partition("\n")[0]
         about = json.loads((self.directory / "lab.json").read_text())
         self.release: str = about["release"]
         found = re.match(r"(\d+)\.(\d+)", self.release)
@@ -229,6 +229,17 @@ def machine_of() -> Iterator[Callable[[str], Machine]]:
     for machine in _running.values():
         machine.down()
     _running.clear()
+
+
+@pytest.fixture
+def tell(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Shows what is worth seeing, also where all is well: rates, timings, kernels."""
+
+    def to_the_console(text: str) -> None:
+        with capfd.disabled():
+            print(f"\n{text}", file=sys.stderr)
+
+    return to_the_console
 
 
 @pytest.fixture(scope="module")

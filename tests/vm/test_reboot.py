@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from typing import Any
 
 import pytest
@@ -26,6 +25,9 @@ START = start_arguments(SET, confirm_within=600, force=True)
 CONFIRM = {"rollout_id": "r1"}
 UNDO = {"reason": "a test"}
 TOOLS = "/opt/chaos"
+# A boot takes its time, and what fails is the same code: one kernel is for every point, others are for the main ones.
+EVERY_POINT = "6.1"
+ON_ONE_KERNEL = pytest.mark.kernels(EVERY_POINT)
 # What a boot draws by chance, or computes from the memory that happens to be free.
 OF_THE_BOOT = ("net/core/netdev_rss_key", "net/ipv4/tcp_mem", "net/ipv4/udp_mem")
 
@@ -121,6 +123,7 @@ def settle(host: Host, old: dict[str, Any], new: dict[str, Any]) -> str:
     return outcome
 
 
+@ON_ONE_KERNEL
 def test_before_arming(host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
     former = host.look()["history"]
     host.crash_at("start", START, 1, "before")
@@ -128,6 +131,7 @@ def test_before_arming(host: Host, old: dict[str, Any], new: dict[str, Any]) -> 
     assert host.look()["history"] == former
 
 
+@ON_ONE_KERNEL
 @pytest.mark.parametrize("point", [2, 4])
 def test_while_it_arms_and_writes(point: int, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
     host.crash_at("start", START, point, "after")
@@ -142,19 +146,20 @@ def test_on_trial(machine: Any, host: Host, old: dict[str, Any], new: dict[str, 
     assert "rebooted" in host.look()["history"][0]["reason"]
 
 
-def test_at_each_step_of_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_at_each_step_of_confirming(
+    machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any], tell: Any
+) -> None:
     host.step("start", START)
     points = host.step("confirm", CONFIRM)
     assert points >= 4
     host.step("roll_back", UNDO)
     outcomes = {}
-    # Of the kernels that can be had here one for all points: what fails is the same code, and a boot takes its time.
-    for point in range(1, points + 1, 1 if machine.kernel in (BROUGHT, "6.1") else points // 3):
+    for point in range(1, points + 1, 1 if machine.kernel in (BROUGHT, EVERY_POINT) else points // 2):
         host.step("start", START)
         host.crash_at("confirm", CONFIRM, point, "after")
         outcomes[point] = settle(host, old, new)
     told = " ".join(f"{point}:{outcome}" for point, outcome in outcomes.items())
-    print(f"{machine.release}: confirming, a crash after each of these of {points} points: {told}", file=sys.stderr)
+    tell(f"{machine.release}: confirming, a crash after each of these of {points} points: {told}")
     # Once it is new it stays new.
     assert list(outcomes.values()) == sorted(outcomes.values(), reverse=True)
     assert set(outcomes.values()) == {"old", "new"}
@@ -167,6 +172,7 @@ def test_after_confirming(machine: Any, host: Host, old: dict[str, Any], new: di
     assert settle(host, old, new) == "new"
 
 
+@ON_ONE_KERNEL
 def test_after_rolling_back(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
     host.step("start", START)
     host.step("roll_back", UNDO)
@@ -174,6 +180,7 @@ def test_after_rolling_back(machine: Any, host: Host, old: dict[str, Any], new: 
     assert settle(host, old, new) == "old"
 
 
+@ON_ONE_KERNEL
 def test_after_undoing_what_was_confirmed(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
     host.step("start", START)
     host.step("confirm", CONFIRM)

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
-import pytest
 import referee_tool
 
 from .conftest import CHECKOUT
@@ -17,14 +15,12 @@ from .conftest import CHECKOUT
 referee = referee_tool.referee  # a fixture
 
 
-def test_the_kernel_agrees(machine: Any, referee: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_kernel_agrees(machine: Any, referee: Any, tell: Any) -> None:
     # With the keys of what is a module here.
     machine.run("modprobe -a ip_vs nf_conntrack ipip || true")
     recorded = json.loads(machine.run(f"python3 {CHECKOUT}/tools/referee --record", timeout=600).stdout)
     verdict = referee.judge(recorded)
-    # The rates are worth seeing, also where all is well.
-    with capfd.disabled():
-        print(f"\n{machine.release}\n{verdict}", file=sys.stderr)
+    tell(f"{machine.started}\n{verdict}")
     assert not verdict.wrong, str(verdict)
     assert not verdict.unused, str(verdict)
     assert verdict.asked["presence"] > 500
