@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account, handover, report, waves
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate, handover, report, waves
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -32,6 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "failure_domain": {"type": "str", "default": ""},
                 "max_out_per_group": {"type": "raw", "default": "25%"},
                 "controls": {"type": "int", "default": 5},
+                "limits": {"type": "dict", "options": gate.LIMITS_SPEC, "default": {}, "apply_defaults": True},
                 "directory": {"type": "str"},
                 "wave": {"type": "str", "default": ""},
                 "plan": {"type": "raw", "default": ""},
@@ -49,6 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         reviews = arguments["reviews"]
+        gate.Limits(**arguments["limits"])
         shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
         refusals = account.refusals(reviews) + waves.differences(shared)
         if refusals:

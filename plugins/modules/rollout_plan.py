@@ -70,6 +70,10 @@ options:
     description: How many hosts are watched beside a wave.
     type: int
     default: 5
+  limits:
+    description: As of M(nettune.kernel.rollout_gate). Wrong ones are found before anything begins.
+    type: dict
+    default: {}
   directory:
     description:
       - The folder of reports, which must not hold one of the same O(rollout_id). Without O(wave), that is; with it, the

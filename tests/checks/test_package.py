@@ -11,6 +11,7 @@ import tarfile
 from subprocess import PIPE
 
 import pytest
+import yaml
 
 KINDS = {"modules": "module", "callback": "callback", "filter": "filter"}
 
@@ -44,6 +45,12 @@ def test_artifact_holds_the_product_only(artifact):
     hidden = {name.split("/")[0] for name in names if name.startswith(".")}
     assert hidden <= {".ansible-lint", ".config", ".yamllint"}
     assert not [name for name in names if name.startswith("playbooks/collections")]
+
+
+def test_what_git_ignores_is_not_built(root):
+    """Such as the keys and logs of a machine that happens to be up."""
+    ignored = {line.strip("/") for line in (root / ".gitignore").read_text().splitlines()}
+    assert ignored <= set(yaml.safe_load((root / "galaxy.yml").read_text())["build_ignore"])
 
 
 def test_every_plugin_is_documented(run, installed, root):

@@ -9,7 +9,7 @@ their shape.
 
 from __future__ import annotations
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import GROUPS, Limits
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import GROUPS, LIMITS_SPEC, Limits
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.observations import (
     Observations,
     add_look,
@@ -29,6 +29,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.verdict import
 __all__ = [
     "GROUPS",
     "INCONCLUSIVE",
+    "LIMITS_SPEC",
     "PROMOTE",
     "ROLL_BACK",
     "Limits",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ansible_collections.nettune.kernel.plugins.module_utils._counters import RESETS
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import opens, timestamp_rejects
@@ -54,6 +54,10 @@ class Limits:
                 raise ValueError(f"{name} must be above 0, and is {value}")
             if value < 0:
                 raise ValueError(f"{name} must not be negative, and is {value}")
+
+
+# The same as options of modules.
+LIMITS_SPEC = {item.name: {"type": type(item.default).__name__, "default": item.default} for item in fields(Limits)}
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,8 @@ REFUSED = {
     "a soak of letters": ({**GOOD, "tune_soak": "long"}, "tune_soak.*int"),
     "waves of nobody": ({**GOOD, "tune_waves": [1, "0%"]}, r"tune_waves\[1\] is '0%'"),
     "a guard of another kind": ({**GOOD, "tune_guard": {"max_riss": {}}}, "max_riss"),
+    "a limit that is none": ({**GOOD, "tune_limits": {"alpha": 2}}, "alpha is a probability between 0 and 1"),
+    "a limit of another kind": ({**GOOD, "tune_limits": {"alfa": 0.01}}, "alfa"),
     "no Python": ({**GOOD, "ansible_python_interpreter": "/no/python3"}, "facts cannot be read.*/no/python3"),
     "nobody answers": ({**GOOD, "ansible_port": 1}, "cannot be reached"),
     "no such group": ({**GOOD, "tune_hosts": "nobody"}, "No host: name an inventory"),
@@ -111,10 +113,14 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
 @pytest.mark.usefixtures("_untouched")
 def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     more = tmp_path / "more.yml"
-    more.write_text("servers: {vars: {tune_controls: 1}, hosts: {host2: {tune_controls: 2}}}")
+    more.write_text("servers: {vars: {tune_controls: 1}, hosts: {host2: {tune_controls: 2, tune_min_opens: 9}}}")
     result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
     assert result.returncode != 0
-    assert result.stdout.count("tune_controls differs between hosts (host1: 1, host2: 2): set it for all") == 1
+    for told in (
+        "tune_controls differs between hosts (host1: 1, host2: 2)",
+        "tune_min_opens differs between hosts (host1: 20, host2: 9)",
+    ):
+        assert result.stdout.count(f"{told}: set it for all") == 1
     assert "Roll out in waves" not in result.stdout
 
 
