@@ -6,8 +6,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tune test test-unit test-integration test-molecule test-matrix test-vm chaos lint sanity docs-lint build \
-	lab-up lab-down lab-shell vm-up vm-down requirements clean
+.PHONY: help tune test test-unit test-integration test-molecule test-matrix test-vm chaos bench lint sanity docs-lint \
+	pages build lab-up lab-down lab-shell vm-up vm-down requirements clean
 
 EXAMPLE ?= l7_proxy
 LAB ?=
@@ -58,6 +58,10 @@ chaos: ## N random failures in trials (default 1000), drawn by SEED; each host m
 	@tools/setup test lab
 	@$(BIN)/python tests/chaos/chaos.py --runs $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
+bench: ## Measure, with NAME one of the files of bench/ [ARGS]
+	@tools/setup test lab
+	@$(BIN)/python bench/$(or $(NAME),$(error Name one: make bench NAME=gate, or $(basename $(notdir $(wildcard bench/*.py))))).py $(ARGS)
+
 lint: ## ruff, mypy, yamllint, ansible-lint, changelog
 	@tools/setup test
 	@$(PYTEST) tests/checks/test_lint.py $(ARGS)
@@ -69,6 +73,10 @@ sanity: ## ansible-test sanity
 docs-lint: ## Documentation of every module, plugin and role
 	@tools/setup test
 	@$(PYTEST) tests/checks/test_docs.py $(ARGS)
+
+pages: ## Write docs/rules and docs/parameters anew, from the rules and the catalogue
+	@tools/setup test
+	@for kind in rules parameters; do PYTHONPATH=playbooks/collections $(BIN)/python docs/$$kind/generate.py; done
 
 build: ## Build the collection into dist/, and try it installed in an empty directory
 	@tools/setup test

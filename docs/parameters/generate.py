@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the pages of the parameters beside it, from the catalogue.
 
-PYTHONPATH=playbooks/collections python docs/parameters/generate.py
+`make pages` runs it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the pages of the rules beside it, from the rules' docstrings and their two examples.
 
-PYTHONPATH=playbooks/collections python docs/rules/generate.py
+`make pages` runs it.
 """
 
 from __future__ import annotations

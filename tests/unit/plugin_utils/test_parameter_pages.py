@@ -16,7 +16,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[3] / "docs" / "parameters"
 
 def test_pages_are_up_to_date() -> None:
     pages = runpy.run_path(str(FOLDER / "generate.py"))["pages"]()
-    assert {path.name: path.read_text() for path in FOLDER.glob("*.md")} == pages, "run docs/parameters/generate.py"
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.md")} == pages, "run make pages"
 
 
 def test_index() -> None:

@@ -13,4 +13,4 @@ FOLDER = pathlib.Path(__file__).resolve().parents[3] / "docs" / "rules"
 
 def test_pages_are_up_to_date() -> None:
     pages = runpy.run_path(str(FOLDER / "generate.py"))["pages"]()
-    assert {path.name: path.read_text() for path in FOLDER.glob("*.md")} == pages, "run docs/rules/generate.py"
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.md")} == pages, "run make pages"
