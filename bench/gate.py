@@ -309,15 +309,15 @@ def main():
     )
     parser.add_argument("--canaries", type=int, nargs="*", default=[1, 5, 50], help="sizes of the wave")
     arguments = parser.parse_args()
-    runs, sizes = (40, [1, 5]) if arguments.quick else (arguments.runs, arguments.canaries)
+    runs, sizes, rises = (40, [1, 5], RISES[::3]) if arguments.quick else (arguments.runs, arguments.canaries, RISES)
     start = time.perf_counter()
-    introduce()
+    introduce(rises)
     score = Score()
     with multiprocessing.Pool() as pool:
         for scenario in SCENARIOS:
             for canaries in (*sizes, *(WORDS if scenario in WITHOUT_CONTROLS and 1 in sizes else ())):
                 results = {}
-                for rise in RISES:
+                for rise in rises:
                     count = max(20, runs // {1.0: 1, 1.5: 4}.get(rise, 10))
                     cases = [(scenario, canaries, rise, number) for number in range(count)]
                     results[rise] = pool.map(run, cases, chunksize=max(1, count // 40))
@@ -327,7 +327,7 @@ def main():
     return int(score.false_alarms_are_too_many(each=not arguments.quick))
 
 
-def introduce():
+def introduce(rises):
     print(
         f"alpha {ALPHA} for all counter groups, {POLLS} polls, {BEFORE} polls before, {OPENS} opens a host and poll, "
         f"{CONTROLS} controls,\nfloor {FLOOR:g} per 1,000. Events per 1,000 opens before the change:"
@@ -339,7 +339,7 @@ def introduce():
         "\nis tolerated, are false for the evidence only. Rises that do not lead over the floor are left out (-)."
         "\nPromoted: the share that the gate promotes at the end of the soak.\n"
     )
-    print(f"{'':22}{'test':14}" + "".join(f"{f'x {rise:g}':>13}" for rise in RISES))
+    print(f"{'':22}{'test':14}" + "".join(f"{f'x {rise:g}':>13}" for rise in rises))
 
 
 class Score:
@@ -375,8 +375,8 @@ class Score:
                 self.missed.append(f"{who}, x {rise:g}:{cell.rstrip()}")
 
     def sum_up(self):
-        shares = {rise: f"{share:.4f} ({who})" for rise, (share, who) in self.worst.items()}
-        print(f"\nFalse alarms of the evidence at worst: {shares[1.0]} without a rise, {shares[1.5]} at 1.5.")
+        worst = ", ".join(f"{share:.4f} at x {rise:g} ({who})" for rise, (share, who) in self.worst.items())
+        print(f"\nFalse alarms of the evidence at worst: {worst}.")
         print(
             "Missed targets (threefold found in 0.6; tenfold in 0.99, by poll 6 in half of the runs):",
             *(self.missed or ["none"]),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -18,6 +19,21 @@ __all__ = ["lab_is_possible"]  # a fixture
 def test_false_alarms_of_the_evidence(run: Any, root: pathlib.Path) -> None:
     done = run(sys.executable, root / "bench" / "gate.py", "--quick")
     assert "poisson" in done.stdout
+
+
+@pytest.mark.usefixtures("lab_is_possible")
+def test_a_guard_is_small_after_hours_too(run: Any, root: pathlib.Path) -> None:
+    options = ["--seconds", "5", "--looks", "20000", "--bursts", "1"]
+    printed = run(sys.executable, root / "bench" / "guard.py", *options).stdout
+    (both,) = map(float, re.findall(r"([\d.]+) MiB in 2 processes", printed))
+    (late,) = map(float, re.findall(r"([\d.]+) MiB at the end", printed))
+    assert both < 20
+    assert late < 20
+    assert "old values" in printed
+
+
+def test_facts_of_a_host(run: Any, root: pathlib.Path) -> None:
+    assert "ms" in run(sys.executable, root / "bench" / "net_facts.py", "--rounds", "2", "--sockets", "0").stdout
 
 
 def test_validation_of_many_hosts(run: Any, root: pathlib.Path) -> None:
