@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import controller
 import labs
 import namespace_host
 import pytest
@@ -20,6 +21,12 @@ from namespace_host import Namespace
 # Fixtures for whole labs.
 lab_is_possible = labs.lab_is_possible
 make_lab = labs.make_lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_orphans() -> Iterator[None]:
+    yield
+    controller.end_orphans()
 
 
 @contextlib.contextmanager
