@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate
-
-_LIMITS = {item.name: {"type": type(item.default).__name__, "default": item.default} for item in fields(gate.Limits)}
 
 # What is to be done with the wave.
 WATCH = "watch"
@@ -43,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "probes": {"type": "list", "elements": "dict", "default": []},
                 "judged": {"type": "dict", "default": {}},
                 "confirmed": {"type": "dict"},
-                "limits": {"type": "dict", "options": _LIMITS, "default": {}, "apply_defaults": True},
+                "limits": {"type": "dict", "options": gate.LIMITS_SPEC, "default": {}},
                 "soak": {"type": "float"},
                 "soak_max": {"type": "float"},
                 "on_inconclusive": {
@@ -63,14 +61,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if arguments["wave"] is None:
                 raise AnsibleActionFail("with started, give wave to begin it, or confirmed to say why it failed")
             return _begin(arguments, bool(self._task.check_mode))
+        stored = None
         if arguments["record"] is not None:
-            arguments["observations"] = _recorded(arguments["record"], arguments["wave"])
+            wave = _recorded(arguments["record"], arguments["wave"])
+            arguments["observations"] = wave["observations"]
+            stored = wave.get("limits")
         try:
-            limits = gate.Limits(**arguments["limits"])
+            arguments["limits"] = gate.limits_of(arguments["limits"], stored)
         except ValueError as problem:
             raise AnsibleActionFail(str(problem)) from None
+        except TypeError as problem:
+            raise AnsibleActionFail(f"the limits in the record are not those of a rollout: {problem}") from None
         try:
-            return _judge(arguments, limits)
+            return _judge(arguments)
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:
             raise AnsibleActionFail(
                 f"the observations are not those of a rollout: {problem!r} is wrong or missing"
@@ -99,7 +102,7 @@ def _begin(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _recorded(record: Any, wave: int) -> Any:
-    """The observations of one wave in the JSON of a rollout, or in the path of that."""
+    """One wave in the JSON of a rollout, or in the path of that."""
     if not isinstance(record, Mapping):
         try:
             record = json.loads(Path(str(record)).expanduser().read_text(encoding="utf-8"))
@@ -112,12 +115,12 @@ def _recorded(record: Any, wave: int) -> Any:
         if item.get("number") == wave:
             if not item.get("observations"):
                 raise AnsibleActionFail(f"wave {wave} of the record was not watched: there is nothing to judge")
-            return item["observations"]
+            return item
     numbers = ", ".join(str(item.get("number")) for item in waves) or "none"
     raise AnsibleActionFail(f"the record has no wave {wave}, only {numbers}")
 
 
-def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
+def _judge(arguments: dict[str, Any]) -> dict[str, Any]:
     observations = arguments["observations"]
     if arguments["looked"] is not None:
         observations = gate.add_look(
@@ -128,6 +131,7 @@ def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
             time.time(),
             observers=arguments["observers"],
         )
+    limits = arguments["limits"]
     verdict = gate.judge(observations, limits)
     elapsed = observations["looks"][-1]["elapsed"] if observations["looks"] else 0.0
     decision = _decision(verdict.verdict, elapsed, arguments)
@@ -140,8 +144,8 @@ def _judge(arguments: dict[str, Any], limits: gate.Limits) -> dict[str, Any]:
         "elapsed": elapsed,
         "reason": verdict.reason,
         "evidence": verdict.evidence,
-        "msg": f"Wave {observations['wave']}: {verdict.verdict}: {verdict.reason}.",
-        "limits": arguments["limits"],
+        "msg": f"Wave {observations['wave']}: {verdict.verdict}: {verdict.reason}.{gate.not_counted(verdict)}",
+        "limits": asdict(limits),
         "figures": verdict.figures(),
         "excluded": verdict.excluded,
         "progress": gate.progress(observations, verdict),

@@ -32,7 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "failure_domain": {"type": "str", "default": ""},
                 "max_out_per_group": {"type": "raw", "default": "25%"},
                 "controls": {"type": "int", "default": 5},
-                "limits": {"type": "dict", "options": gate.LIMITS_SPEC, "default": {}, "apply_defaults": True},
+                "limits": {"type": "dict", "options": gate.LIMITS_SPEC, "default": {}},
                 "directory": {"type": "str"},
                 "wave": {"type": "str", "default": ""},
                 "plan": {"type": "raw", "default": ""},
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         reviews = arguments["reviews"]
-        gate.Limits(**arguments["limits"])
+        gate.limits_of(arguments["limits"])
         shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
         refusals = account.refusals(reviews) + waves.differences(shared)
         if refusals:

@@ -99,11 +99,11 @@ def _ask(arguments: dict[str, Any], instances: dict[str, str]) -> Any:
 def _told(
     found: dict[str, list[prometheus.Sample]], arguments: dict[str, Any], instances: dict[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """As looks tell it. Nobody asked the host, so its trial is taken to go on; confirming it would refuse otherwise."""
+    """As looks tell it, but for the trial: nobody asked the host."""
     told: dict[str, dict[str, Any]] = {}
     for host in instances:
         samples = found.get(host, [])
-        told[host] = {"sample": samples[-1] if samples else None, "pending": True}
+        told[host] = {"sample": samples[-1] if samples else None}
         if arguments["before"]:
             told[host].update(before=prometheus.thinned(samples[:-1]), baseline=samples[-1:])
     return told

@@ -12,7 +12,7 @@ description:
   - Called with O(observations) and O(looked), adds a look and judges all looks so far. The verdict is V(promote),
     V(roll_back) or V(inconclusive).
   - Called with O(started) and O(confirmed), says why a wave failed.
-  - Called with O(record) and O(wave), judges a stored rollout again; with the same O(limits) to the same verdict.
+  - Called with O(record) and O(wave), judges a stored rollout again; to the same verdict, but for other O(limits).
   - Fails where the wave must not go on, so that a C(rescue) can roll it back.
   - "V(roll_back): a host was lost; its guard rolled back; or there is evidence that something rose on the wave as a
     whole, on one of its hosts, on an observer, or in the connects to a service. Counted are timestamp rejects, queue
@@ -62,7 +62,9 @@ options:
     type: dict
     default: {}
   controls:
-    description: Results of looks at hosts that are not changed now, by host, each with C(sample).
+    description:
+      - Results of looks at hosts that are not changed now, by host, each with C(sample).
+      - One with a true C(pending) is on somebody else's trial, and not counted from then on.
     type: dict
     default: {}
   earlier:
@@ -71,14 +73,15 @@ options:
     elements: str
     default: []
   observers:
-    description: Results of looks at hosts that are never changed, but may feel it, by host, each with C(sample).
+    description: The same of hosts that are never changed, but may feel it.
     type: dict
     default: {}
   looked:
     description:
-      - Results of looks at the hosts of the wave, by host. One has C(sample), or the host is lost; C(pending), or its
-        trial is over; and then C(history), as M(nettune.kernel.sysctl_trial_info) returns it. An empty C(sample) is no
-        answer this time.
+      - Results of looks at the hosts of the wave, by host. One has C(sample), or the host is lost. An empty one is no
+        answer this time, and the same one again tells nothing new.
+      - Where its C(pending) is false, the trial is over, and C(history) tells why, as
+        M(nettune.kernel.sysctl_trial_info) returns it.
     type: dict
   probes_before:
     description: RV(nettune.kernel.rollout_probe#module:tallies) of the time before the change.
@@ -91,7 +94,9 @@ options:
     elements: dict
     default: []
   limits:
-    description: What is tolerated. Rates are of new connections of others, percentages of our own connects.
+    description:
+      - What is tolerated. Rates are of new connections of others, percentages of our own connects.
+      - With O(record), the limits that the wave was judged by take the place of the defaults.
     type: dict
     default: {}
     suboptions:
@@ -221,7 +226,8 @@ evidence:
   returned: when observations are judged, and with O(confirmed)
   type: bool
 msg:
-  description: Verdict and reason in a sentence; with O(started), what changed on which hosts, in lines.
+  description: Verdict and reason in a sentence, and which controls and observers are not counted; with O(started),
+    what changed on which hosts, in lines.
   returned: except with O(confirmed)
   type: raw
 limits:

@@ -9,7 +9,9 @@ version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
   - One request for all hosts, in place of a connection to each. Samples are as those of
-    M(nettune.kernel.rollout_look), with the times of their scrapes.
+    M(nettune.kernel.rollout_look), with the times of their scrapes. The C(boot_id) is the time of boot by the host's
+    clock; M(nettune.kernel.rollout_gate) takes two of them less than 60 seconds apart for one boot.
+  - Whether a trial goes on, nobody asks the host.
   - The counters are those of node_exporter's collector C(netstat), which by default exports no timestamp rejects. It
     needs a wider C(--collector.netstat.fields); the message of a failure with O(complete) gives the whole flag.
   - A host without a scrape in the last O(seconds) has no sample.
@@ -91,14 +93,13 @@ EXAMPLES = r"""
 RETURN = r"""
 hosts:
   description:
-    - C(sample), the newest one, or null; C(before), those before it, oldest first, and C(baseline),
-      the newest one in a list, as a trial returns it, both with O(before); and C(pending), which is always true, for
-      nobody asked the host.
+    - C(sample), the newest one, or null. It is the same again where there was no scrape since the last call.
+    - With O(before), C(before), those before it, oldest first, and C(baseline), the newest one in a list, as a trial
+      returns it.
   returned: success
   type: dict
   sample:
     web1:
-      pending: true
       sample: {time: 1795249000.5, boot_id: "1795000000", counters: {TcpExt.PAWSEstab: 3, Tcp.PassiveOpens: 1200}}
 instances:
   description: The label C(instance) of each host.

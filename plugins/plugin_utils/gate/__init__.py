@@ -9,14 +9,14 @@ their shape.
 
 from __future__ import annotations
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import GROUPS, LIMITS_SPEC, Limits
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import GROUPS, LIMITS_SPEC, Limits, limits_of
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.observations import (
     Observations,
     add_look,
     begin,
     sample_of_facts,
 )
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.sentences import blame, progress
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.sentences import blame, not_counted, progress
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.series import series
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.verdict import (
     INCONCLUSIVE,
@@ -39,6 +39,8 @@ __all__ = [
     "begin",
     "blame",
     "judge",
+    "limits_of",
+    "not_counted",
     "progress",
     "sample_of_facts",
     "series",

@@ -84,10 +84,11 @@ def _aligned(series: Sequence[list[Pair]]) -> list[list[Pair]]:
 
 
 def count(observations: Mapping[str, Any]) -> Counted:
-    looks = [look["probes"] for look in observations["looks"]]
-    before, soak = _Probes(observations["probes_before"]), [_Probes(tallies) for tallies in looks]
+    looks = observations["looks"]
+    before, soak = _Probes(observations["probes_before"]), [_Probes(look["probes"]) for look in looks]
+    elapsed = [look["elapsed"] for look in looks]
     tracks = {
-        role: {name: _track(name, subject, before, soak) for name, subject in observations[role].items()}
+        role: {name: _track(name, subject, before, soak, elapsed) for name, subject in observations[role].items()}
         for role in ("hosts", "controls", "observers")
     }
     services: dict[str, Track] = {}
@@ -130,19 +131,24 @@ class _Probes:
             self.own[source] += tally["attempts"]
 
 
-def _track(name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequence[_Probes]) -> Track:
+def _track(
+    name: str, subject: Mapping[str, Any], before: _Probes, soak: Sequence[_Probes], elapsed: Sequence[float]
+) -> Track:
     track = Track(name)
     polls, seconds, last = _polls_before(track, subject["before"])
     even = _even(polls, seconds)
     since_boot = counts(last["counters"]) if last else (0, 0, 0, 0)
-    spare = before.own.get(name, 0)
+    ours = before.own.get(name, 0)
     for at, group in enumerate(COUNTERS, 1):
         track.usual[group] = (since_boot[at], since_boot[0])
         track.even[group] = [(poll[at], poll[0]) for poll in even]
         # Our own connections are no traffic.
         events, opened = added((poll[at], poll[0]) for poll in polls)
-        track.before[group] = [(events, max(0, opened - spare))] if polls else []
-    found = _polls_since(track, subject["samples"], last, [probes.own.get(name, 0) for probes in soak])
+        track.before[group] = [(events, max(0, opened - ours))] if polls else []
+    # The last sample before may be older than the last connects before.
+    unseen = max(0, ours - sum(poll[0] for poll in polls))
+    own = [probes.own.get(name, 0) for probes in soak]
+    found = _polls_since(track, subject["samples"], last, own, unseen, elapsed, max(seconds, default=0.0))
     for at, group in enumerate(COUNTERS, 1):
         track.soak[group] = [(poll[at], poll[0]) if poll else None for poll in found]
     _add_connects(track, before.hosts.get(name), [probes.hosts.get(name) for probes in soak])
@@ -168,16 +174,29 @@ def _polls_before(track: Track, samples: Sequence[Any]) -> tuple[list[Counts], l
     return polls, seconds, last
 
 
-def _polls_since(track: Track, samples: Sequence[Any], last: Any, own: Sequence[int]) -> list[Counts | None]:
-    """The counts of each look. A look without an answer is part of the next one that has one."""
+def _polls_since(
+    track: Track,
+    samples: Sequence[Any],
+    last: Any,
+    own: Sequence[int],
+    unseen: int,
+    elapsed: Sequence[float],
+    longest: float,
+) -> list[Counts | None]:
+    """The counts of each look. A look without an answer, or with an old one, is part of the next that has a new one.
+
+    own: our connections, by look; unseen: those from before that no sample shows yet; longest: seconds between samples.
+    """
     polls: list[Counts | None] = []
-    spare = 0
+    ours, looks, newest = unseen, 0, 0
     for number, sample in enumerate(samples, 1):
+        ours += own[number - 1]
         # The look is a connection too.
-        spare += own[number - 1] + 1
+        looks += 1
         poll: Counts | None = None
-        if sample:
+        if sample and not _is_old(last, sample):
             rise = increments(last, sample) if last else None
+            unseen = 0
             if rise is None:
                 track.known = False
                 track.excluded = (
@@ -185,13 +204,34 @@ def _polls_since(track: Track, samples: Sequence[Any], last: Any, own: Sequence[
                 )
             else:
                 opened, rejects, drops, resets = counts(rise)
-                poll = (max(0, opened - spare), rejects, drops, resets)
-            last, spare = sample, 0
+                poll = (max(0, opened - ours - looks), rejects, drops, resets)
+                longest = max(longest, sample["time"] - last["time"])
+                # It may have been taken at any time since the look before, and show none of our connections since.
+                unseen = min(own[number - 1], max(0, ours - opened))
+            last, ours, looks, newest = sample, unseen, 0, number
         polls.append(poll)
-    if samples and not samples[-1]:
+    missing = _missing_at_the_end(samples, newest, elapsed, longest)
+    if missing:
         track.known = False
-        track.excluded = track.excluded or f"it did not answer look {len(samples)}"
+        track.excluded = track.excluded or missing
     return polls
+
+
+def _is_old(last: Any, sample: Mapping[str, Any]) -> bool:
+    """Whether it is the last one again: whoever keeps samples, such as Prometheus, may be asked sooner than it asks."""
+    return bool(last) and sample["boot_id"] == last["boot_id"] and sample["time"] <= last["time"]
+
+
+def _missing_at_the_end(samples: Sequence[Any], newest: int, elapsed: Sequence[float], longest: float) -> str | None:
+    """Why the soak is not known to its end. newest: the look that brought the last new sample."""
+    if newest == len(samples):
+        return None
+    if not samples[-1]:
+        return f"it did not answer look {len(samples)}"
+    # What the first look brings may be from before the change. Later on, one sample may be missed.
+    if newest > 1 and elapsed[-1] - elapsed[newest - 1] <= 2 * longest:
+        return None
+    return f"it had no new sample after look {newest}" if newest else "it had no new sample since the change"
 
 
 def _difference(last: Mapping[str, Any], sample: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from ansible_collections.nettune.kernel.plugins.module_utils._evidence import (
     per_thousand,
     shared_alpha,
 )
-from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Counted, Pair, Track
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Counted, Pair, Track, added
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import COUNTERS, Group, Limits, groups
 
 WAVE = "wave"
@@ -71,9 +71,14 @@ class Test:
             self.track.usual.get(name),
             self.beside.usual.get(name) if self.beside else None,
         )
-        for look, pair in enumerate(self.track.soak[name]):
+        beside = self.beside.soak[name] if self.beside else [None] * len(self.track.soak[name])
+        meanwhile: Pair = (0, 0)
+        for pair, of_beside in zip(self.track.soak[name], beside, strict=True):
+            meanwhile = added([meanwhile, of_beside or (0, 0)])
             # Polls of which nothing is known are counted, so that their number is that of the look.
-            test.add(*(pair or (0, 0)), *((self.beside.soak[name][look] or (0, 0)) if self.beside and pair else ()))
+            test.add(*(pair or (0, 0)), *(meanwhile if pair else ()))
+            if pair:
+                meanwhile = (0, 0)
         return test
 
     @property

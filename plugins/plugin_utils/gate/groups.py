@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._counters import RESETS
 from ansible_collections.nettune.kernel.plugins.module_utils._evidence import opens, timestamp_rejects
@@ -56,8 +57,13 @@ class Limits:
                 raise ValueError(f"{name} must not be negative, and is {value}")
 
 
-# The same as options of modules.
-LIMITS_SPEC = {item.name: {"type": type(item.default).__name__, "default": item.default} for item in fields(Limits)}
+# The same as options of modules. Without defaults: a record has limits of its own.
+LIMITS_SPEC = {item.name: {"type": type(item.default).__name__} for item in fields(Limits)}
+
+
+def limits_of(given: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> Limits:
+    """Those that are given, as options of a module; others are as stored, or else have their defaults."""
+    return Limits(**{**(stored or {}), **{name: value for name, value in given.items() if value is not None}})
 
 
 @dataclass(frozen=True)

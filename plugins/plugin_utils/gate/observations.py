@@ -13,9 +13,9 @@ looks: [{elapsed: seconds since the change, probes: [tally]}]
 
 subject: {before: [sample],  oldest first; what happens from the last one on is the soak's
           samples: [sample or null],  one for each look
-          lost: why or null, guard: why or null, guard_evidence: bool,
+          lost: why nothing more is to be had from it or null, guard: why or null, guard_evidence: bool,
           changed: bool}     of a control: an earlier wave changed it
-sample:  {time, boot_id, counters}
+sample:  {time, boot_id, counters}; the same time again is no new sample
 tally:   {probe, source, host: inventory host that was reached or null, attempts, ok, slow, failed, ...}
 """
 
@@ -27,6 +27,9 @@ from typing import Any
 from ansible_collections.nettune.kernel.plugins.module_utils._counters import flatten
 
 Observations = dict[str, Any]
+
+# Times of boot less than so many seconds apart are of one boot.
+_CLOCK_WAS_SET = 60
 
 
 def sample_of_facts(facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -103,8 +106,12 @@ def add_look(
 
 
 def _subject(before: Sequence[Any]) -> dict[str, Any]:
+    known: list[dict[str, Any]] = []
+    for sample in before:
+        if sample:
+            known.append(_bare(sample, known[-1] if known else None))
     return {
-        "before": [_bare(sample) for sample in before if sample],
+        "before": known,
         "samples": [],
         "lost": None,
         "guard": None,
@@ -113,7 +120,7 @@ def _subject(before: Sequence[Any]) -> dict[str, Any]:
 
 
 def _bystander(result: Mapping[str, Any], prior: Any) -> dict[str, Any]:
-    return {**_subject([*_samples(prior), result.get("sample")]), "lost": _lost(result)}
+    return {**_subject([*_samples(prior), result.get("sample")]), "lost": _lost(result) or _disturbed(result)}
 
 
 def _samples(prior: Any) -> list[Any]:
@@ -124,14 +131,13 @@ def _samples(prior: Any) -> list[Any]:
 
 
 def _look(subject: Mapping[str, Any], result: Mapping[str, Any], on_trial: bool) -> dict[str, Any]:
-    sample = result.get("sample")
-    seen = {
-        **subject,
-        "samples": [*subject["samples"], _bare(sample) if sample else None],
-        # Who is lost is not asked again.
-        "lost": _lost(result) if result else subject["lost"] or _lost(result),
-    }
-    if on_trial and not seen["lost"] and not seen["guard"] and not result.get("pending"):
+    # Who is lost is not asked again.
+    lost = subject["lost"] or _lost(result) or (None if on_trial else _disturbed(result))
+    sample = None if lost else result.get("sample")
+    last = next((known for known in reversed(subject["before"] + subject["samples"]) if known), None)
+    seen = {**subject, "samples": [*subject["samples"], _bare(sample, last) if sample else None], "lost": lost}
+    # Prometheus knows of no trials: nobody asked, and confirming would refuse.
+    if on_trial and not lost and not seen["guard"] and not result.get("pending", True):
         ended = (result.get("history") or [{}])[0]
         seen["guard"] = str(ended.get("reason") or "the trial is gone")
         seen["guard_evidence"] = bool(ended.get("by_evidence"))
@@ -142,5 +148,19 @@ def _lost(result: Mapping[str, Any]) -> str | None:
     return None if "sample" in result else str(result.get("msg") or "it did not answer").strip()
 
 
-def _bare(sample: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: sample[name] for name in ("time", "boot_id", "counters")}
+def _disturbed(result: Mapping[str, Any]) -> str | None:
+    """Of a host that the wave does not change: why it is not untouched."""
+    return "another trial is pending on it" if result.get("pending") else None
+
+
+def _bare(sample: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:
+    """With the boot id by which the host is known."""
+    bare = {name: sample[name] for name in ("time", "boot_id", "counters")}
+    if last and _is_same_boot(last["boot_id"], bare["boot_id"]):
+        bare["boot_id"] = last["boot_id"]
+    return bare
+
+
+def _is_same_boot(first: str, second: str) -> bool:
+    """Prometheus knows a boot by its time only, and that moves whenever the host's clock is set."""
+    return first.isdecimal() and second.isdecimal() and abs(int(first) - int(second)) < _CLOCK_WAS_SET

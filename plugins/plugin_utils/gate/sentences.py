@@ -74,6 +74,12 @@ def progress(observations: Mapping[str, Any], verdict: Verdict) -> str:
     )
 
 
+def not_counted(verdict: Verdict) -> str:
+    """Who beside the wave is of no use, as one more sentence. Of its own hosts the reason tells."""
+    beside = {name: why for name, why in verdict.excluded.items() if name not in verdict.counted.hosts}
+    return f" Not counted: {named(beside)}." if beside else ""
+
+
 def blame(started: Mapping[str, Any], judged: Mapping[str, Any], confirmed: Mapping[str, Any]) -> tuple[str, bool]:
     """Why a wave is rolled back, and whether that is evidence against the set: its verdict, or whatever else failed."""
     if judged.get("verdict") and judged.get("failed"):

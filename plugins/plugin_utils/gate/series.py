@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Pair, Track, count
@@ -29,7 +28,7 @@ def series(observations: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str
         },
         **{f"probe {name}": (track, 0.0) for name, track in counted.services.items()},
     }
-    times = [0.0, *(float(look["elapsed"]) for look in observations["looks"])]
+    times = [float(look["elapsed"]) for look in observations["looks"]]
     drawn = {
         # A service has connects, and no counters.
         group: {
@@ -41,11 +40,13 @@ def series(observations: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str
 
 
 def _line(track: Track, group: str, before: float, times: list[float]) -> list[dict[str, Any]]:
-    polls = [
-        _poll(since, until, pair)
-        for (since, until), pair in zip(pairwise(times), track.soak[group], strict=True)
-        if pair
-    ]
+    polls = []
+    since = 0.0
+    for until, pair in zip(times, track.soak[group], strict=True):
+        if pair:
+            # A look without a new sample is part of the next.
+            polls.append(_poll(since, until, pair))
+            since = until
     events, opened = track.total_before(group)
     if polls and opened and before > 0:
         polls.insert(0, _poll(-before, 0.0, (events, opened)))

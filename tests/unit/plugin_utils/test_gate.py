@@ -93,8 +93,9 @@ def soaked(
     observers: dict[str, tuple[Flow, Flow]] | None = None,
     looks: int = 24,
     services: Any = None,
+    trial_of_others: tuple[str, int] | None = None,
 ) -> gate.Observations:
-    """A wave: for each host its flow before the change, and after."""
+    """A wave: for each host its flow before the change, and after. trial_of_others: seen on whom, by which look."""
     flows = {**hosts, **(controls or {}), **(observers or {})}
     all_hosts = {name: Host(before) for name, (before, _after) in flows.items()}
     series = {
@@ -108,17 +109,26 @@ def soaked(
             services(look) if services else []
         )
 
+    def at_the_change(name: str) -> dict[str, Any]:
+        return {"sample": series[name][-1], "pending": (name, 0) == trial_of_others}
+
     observations = gate.begin(
         1,
         {name: {"changed": True, "baseline": series[name]} for name in hosts},
-        {name: {"sample": series[name][-1]} for name in controls or {}},
+        {name: at_the_change(name) for name in controls or {}},
         {name: series[name][0] for name in (*(controls or {}), *(observers or {}))},
         100.0,
-        observers={name: {"sample": series[name][-1]} for name in observers or {}},
+        observers={name: at_the_change(name) for name in observers or {}},
         probes_before=tallies(0, 0),
     )
     for look in range(1, looks + 1):
-        seen = {name: {"sample": host.go(flows[name][1], STEP), "pending": True} for name, host in all_hosts.items()}
+        seen = {
+            name: {
+                "sample": host.go(flows[name][1], STEP),
+                "pending": name in hosts or (name, look) == trial_of_others,
+            }
+            for name, host in all_hosts.items()
+        }
         observations = gate.add_look(observations, seen, seen, tallies(1, look), 100.0 + STEP * look, observers=seen)
     return observations
 
@@ -398,10 +408,8 @@ def test_connects_of_an_observer_are_no_traffic_of_others() -> None:
 
 def test_a_lost_host_rolls_the_wave_back() -> None:
     observations = soaked({"a": QUIET, "b": QUIET})
-    looked = {
-        "a": {"sample": observations["hosts"]["a"]["samples"][-1], "pending": True},
-        "b": {"unreachable": True, "msg": "x"},
-    }
+    newer = {**observations["hosts"]["a"]["samples"][-1], "time": 9999.0}
+    looked = {"a": {"sample": newer, "pending": True}, "b": {"unreachable": True, "msg": "x"}}
     verdict = judged(gate.add_look(observations, looked, {}, [], 300.0))
     assert (verdict.verdict, verdict.evidence) == (gate.ROLL_BACK, False)
     assert verdict.reason.startswith("lost b (x); 0 timestamp rejects in ")
@@ -485,6 +493,120 @@ def test_a_control_out_of_reach_is_named_and_not_asked_again() -> None:
     looked = {"a": {"sample": sample(9.0, (500, 0, 0, 0)), "pending": True}}
     verdict = judged(gate.add_look(observations, looked, {}, [], 9.0))
     assert (verdict.verdict, verdict.excluded) == (gate.PROMOTE, {"c": "no route"})
+
+
+@pytest.mark.parametrize("role", ["controls", "observers"])
+@pytest.mark.parametrize("since", [0, 12])
+def test_a_bystander_on_the_trial_of_somebody_else_is_named_and_not_counted(role: str, since: int) -> None:
+    others: dict[str, Any] = {"controls": {"c": QUIET}, "observers": {}}
+    # From the beginning that trial does damage, which is not that of the wave.
+    others[role]["x"] = QUIET if since else after(resets=900)
+    observations = soaked({"a": QUIET}, **others, trial_of_others=("x", since))
+    verdict = judged(observations)
+    assert (verdict.verdict, verdict.excluded) == (gate.PROMOTE, {"x": "another trial is pending on it"})
+    assert gate.not_counted(verdict) == " Not counted: x (another trial is pending on it)."
+    # Also when that trial is over, it is not untouched.
+    samples = observations[role]["x"]["samples"]
+    assert [look for look, seen in enumerate(samples, 1) if seen] == list(range(1, since))
+
+
+# Samples that are kept by somebody else, who asks when he likes
+
+
+def scraped(
+    others: float, ours: float, every: float, phase: float, looks: int = 24, until: float = math.inf
+) -> gate.Observations:
+    """A host with so many connections a second, of which Prometheus has a sample every so many seconds."""
+    probe = tally("a", round(ours * STEP))
+
+    def newest(moment: float) -> dict[str, Any]:
+        taken = (min(moment, until) - phase) // every * every + phase
+        # By the clock of Prometheus, which need not be that of the controller.
+        return sample(7000 + taken, (1000 + others * (taken + 60) + ours * max(0, taken + BEFORE), 0, 0, 0))
+
+    before = [newest(moment) for moment in (-2 * every, -every, 0)]
+    observations = gate.begin(
+        1, {"a": {"changed": True, "baseline": before}}, {}, {}, 100.0, probes_before=[tally("a", round(ours * BEFORE))]
+    )
+    for look in range(1, looks + 1):
+        observations = gate.add_look(
+            observations, {"a": {"sample": newest(STEP * look)}}, {}, [probe], 100.0 + STEP * look
+        )
+    return observations
+
+
+# How many seconds samples are apart, and how many after the change there is one.
+PHASES = [(every, every * part) for every in (1, 5, 15, 30) for part in (0.0, 0.4, 0.8)]
+
+
+@pytest.mark.parametrize(("every", "phase"), PHASES)
+def test_our_own_connections_are_nobody_elses_however_old_the_samples(every: float, phase: float) -> None:
+    verdict = judged(scraped(others=0, ours=2, every=every, phase=phase))
+    assert verdict.verdict == gate.INCONCLUSIVE, verdict.reason
+    assert told_of(verdict, "timestamp_rejects")["opens"] == 0
+
+
+@pytest.mark.parametrize(("every", "phase"), PHASES)
+def test_connections_of_others_are_all_counted_however_old_the_samples(every: float, phase: float) -> None:
+    verdict = judged(scraped(others=8, ours=2, every=every, phase=phase))
+    assert (verdict.verdict, verdict.excluded) == (gate.PROMOTE, {})
+    # Each look counts as a connection of ours, and what follows the last sample is not known yet.
+    opens = told_of(verdict, "timestamp_rejects")["opens"]
+    assert 8 * (24 * STEP - every) - 24 - 2 * 2 * STEP <= opens <= 8 * (24 * STEP + every)
+
+
+def test_a_host_without_a_new_sample_for_long_is_not_known_to_the_end() -> None:
+    steady = {"others": 40.0, "ours": 2.0, "every": 15.0, "phase": 3.0}
+    # One that is missed says nothing.
+    assert judged(scraped(**steady, until=24 * STEP - 20)).verdict == gate.PROMOTE
+    verdict = judged(scraped(**steady, until=24 * STEP - 50))
+    assert verdict.verdict == gate.INCONCLUSIVE
+    assert verdict.excluded == {"a": "it had no new sample after look 13"}
+    assert judged(scraped(**steady, until=-1, looks=2)).excluded == {"a": "it had no new sample since the change"}
+
+
+def test_a_sample_of_the_first_look_alone_may_be_from_before_the_change() -> None:
+    observations = scraped(others=100, ours=2, every=15, phase=2, looks=3)
+    verdict = judged(observations)
+    assert verdict.verdict == gate.INCONCLUSIVE
+    assert verdict.excluded == {"a": "it had no new sample after look 1"}
+
+
+def test_controls_are_compared_though_they_are_scraped_at_other_moments() -> None:
+    """The wave has new samples at looks 3, 6, 9, its control at looks 2, 5, 8."""
+    observations = soaked({"a": after(rejects=100)}, {"c": after(rejects=100)})
+    for name, role, offset in (("a", "hosts", 0), ("c", "controls", 2)):
+        samples = observations[role][name]["samples"]
+        fresh = [number - (number - offset) % 3 for number in range(1, len(samples) + 1)]
+        before = observations[role][name]["before"][-1]
+        observations[role][name]["samples"] = [samples[number - 1] if number > 0 else before for number in fresh]
+    verdict = judged(observations)
+    figures = told_of(verdict, "timestamp_rejects")
+    assert figures["controls"]["events"] > 400
+    assert verdict.verdict != gate.ROLL_BACK, verdict.reason
+    # The report draws each new sample over the time that it is of.
+    line = gate.series(observations)["timestamp_rejects"]["wave"]
+    assert [(poll["from"], poll["to"]) for poll in line[1:4]] == [(0.0, 15.0), (15.0, 30.0), (30.0, 45.0)]
+
+
+@pytest.mark.parametrize(("moved", "excluded"), [(7, {}), (-59, {}), (60, {"a": "it was rebooted by look 12"})])
+def test_a_clock_that_is_set_is_no_reboot(moved: int, excluded: dict[str, str]) -> None:
+    """Prometheus knows a boot by its time only."""
+    whole = soaked({"a": QUIET})["hosts"]["a"]
+
+    def told(one: dict[str, Any], moved: int) -> dict[str, Any]:
+        return {**one, "boot_id": str(1795000000 + moved)}
+
+    before = [told(one, number % 2) for number, one in enumerate(whole["before"])]
+    observations = gate.begin(1, {"a": {"changed": True, "baseline": before}}, {}, {}, 100.0)
+    for look, one in enumerate(whole["samples"], 1):
+        seen = {"a": {"sample": told(one, moved if look > 11 else 0)}}
+        observations = gate.add_look(observations, seen, {}, [], 100.0 + STEP * look)
+    verdict = judged(observations)
+    assert verdict.excluded == excluded
+    assert verdict.verdict == (gate.INCONCLUSIVE if excluded else gate.PROMOTE)
+    first = [one["boot_id"] for one in observations["hosts"]["a"]["before"] + observations["hosts"]["a"]["samples"]]
+    assert len(set(first)) == 1 + len(excluded)
 
 
 def test_what_is_blamed_for_a_rollback() -> None:

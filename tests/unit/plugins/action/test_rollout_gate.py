@@ -89,6 +89,32 @@ def test_a_stored_rollout_is_judged_to_the_same_verdict(rejects: int, tmp_path: 
     assert gated(record=record, wave=2, limits={"min_rejects": 1000})["verdict"] != "roll_back"
 
 
+def test_a_stored_rollout_is_judged_by_its_own_limits() -> None:
+    """Those that are given take their place, and the defaults do not."""
+    lived = gated(observations=watched(6, rejects=60), limits={"min_rejects": 1000, "max_resets_per_1000": 70})
+    assert lived["verdict"] != "roll_back"
+    record = json.loads(json.dumps({"waves": [{"number": 2, **lived}]}))
+    assert gated(record=record, wave=2) == lived
+    other = gated(record=record, wave=2, limits={"min_rejects": 10})
+    assert other["verdict"] == "roll_back"
+    assert other["limits"] == {**lived["limits"], "min_rejects": 10}
+
+
+@pytest.mark.parametrize("limits", [{"max_everything": 1}, {"alpha": "many"}])
+def test_limits_in_a_record_that_are_none_are_refused_in_a_sentence(limits: dict[str, Any]) -> None:
+    record = {"waves": [{"number": 2, "observations": watched(2), "limits": limits}]}
+    with pytest.raises(AnsibleActionFail, match="the limits in the record are not those of a rollout"):
+        gated(record=record, wave=2)
+
+
+def test_the_verdict_names_controls_that_are_not_counted() -> None:
+    observations = gate.begin(
+        1, {"a": {"changed": True, "baseline": [sample(0, 0, 0)]}}, {"c": {"msg": "no route"}}, {}, 0.0
+    )
+    looked = {"a": {"sample": sample(9, 500, 0), "pending": True}}
+    assert gated(observations=observations, looked=looked)["msg"].endswith(" Not counted: c (no route).")
+
+
 @pytest.mark.parametrize(
     ("record", "wave", "words"),
     [

@@ -79,7 +79,7 @@ def test_a_look_without_an_answer_warns_and_undoes_nothing(
     (warning,) = seen["warnings"]
     assert warning.startswith(f"{url}: ")
     assert words in warning
-    assert seen["hosts"] == {"a": {"sample": None, "pending": True}}
+    assert seen["hosts"] == {"a": {"sample": None}}
     with pytest.raises(AnsibleActionFail, match=url):
         asked(url, complete=True)
 
