@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import controller
 import pytest
 import yaml
 from labs import CHECKOUT, Lab
@@ -63,10 +64,20 @@ def test_rejects_that_only_the_comparison_of_hosts_sees(
 ) -> None:
     before = states(behind_nat, SERVERS)
     example = yaml.safe_load((CHECKOUT / "examples" / "nat_timestamps.yml").read_text(encoding="utf-8"))
-    done = rollout(behind_nat, {**PACE, **example, "tune_hosts": "servers", "tune_probe_port": 80})
+    variables = {"tune_hosts": "servers", "tune_probe_port": 80, "tune_max_rejects_per_1000": 6}
+    done = rollout(behind_nat, {**PACE, **example, **variables})
     assert done.returncode != 0, done.stdout
     assert "Wave 1: roll_back: too many timestamp rejects" in done.stdout
-    assert ("timestamp_rejects", "the wave") in exceeded(record())
+    found = record()
+    assert ("timestamp_rejects", "the wave") in exceeded(found)
+    # What is stored is judged to the same verdict, by the limits of then.
+    again = controller.answer(
+        controller.module(behind_nat.inventory, "localhost", "rollout_gate", {"record": found, "wave": 1})
+    )
+    (wave,) = found["waves"]
+    assert wave["limits"]["max_rejects_per_1000"] == 6
+    for name in ("verdict", "reason", "limits", "figures", "observations"):
+        assert again[name] == wave[name], name
     assert states(behind_nat, SERVERS) == before
 
 

@@ -21,6 +21,8 @@ SERVERS = [f"web{number}" for number in range(1, 4)]
 OBSERVER = "nat"
 NARROW = "web3"
 # Each host's own guard does not judge: only the fleet's figures can find the damage.
+# Most looks bring no new sample.
+SCRAPE_EVERY = "10s"
 PACE = {
     "tune_waves": [1, "100%"],
     "tune_soak": 16,
@@ -59,7 +61,7 @@ def url(lab: Lab) -> str:
     start(lab, NARROW, f"{exporter} --web.listen-address=:9101")
     targets = [f"{address(lab, host)}:9100" for host in [*SERVERS, OBSERVER]] + [f"{address(lab, NARROW)}:9101"]
     settings = {
-        "global": {"scrape_interval": "1s"},
+        "global": {"scrape_interval": SCRAPE_EVERY},
         "scrape_configs": [{"job_name": "node", "static_configs": [{"targets": targets}]}],
     }
     lab.shell("router", f"mkdir /var/lib/prometheus; echo '{json.dumps(settings)}' > /etc/lab-prometheus.yml")
@@ -124,6 +126,20 @@ def test_a_host_that_is_not_scraped(rollout: Any, lab: Lab, url: str) -> None:
     assert done.returncode != 0
     assert f"{url} has no recent samples of client (" in done.stdout
     assert "Roll out in waves" not in done.stdout
+
+
+def test_our_own_connections_prove_nothing(rollout: Any, record: Any, lab: Lab, url: str) -> None:
+    """Nobody else connects to the host. Between two samples there are connects of several looks."""
+    probes = [{"each": True, "port": 80, "rate": 4}]
+    variables = {**PACE, "tune_hosts": NARROW, "tune_prometheus_url": url, "tune_probes": probes, "tune_soak_max": 20}
+    done = rollout(lab, {**variables, "tune_sysctl": {"net.ipv4.tcp_keepalive_time": 602}})
+    assert done.returncode != 0, done.stdout
+    (wave,) = record()["waves"]
+    assert wave["verdict"] == "inconclusive", wave["reason"]
+    counted = wave["figures"]["hosts"][NARROW]
+    assert counted["connects"] > 20
+    assert counted["opens"] == 0, counted
+    assert wave["figures"]["excluded"] == {}
 
 
 @pytest.mark.usefixtures("_traffic")
