@@ -169,7 +169,8 @@ class Trials:
         found = values_of(targets)
         if record:
             # It would be ended first.
-            found.update({key: record["before"][key] for key in found if record["applied"].get(key) == found[key]})
+            before, after = before_and_after(record)
+            found.update({key: before[key] for key in found if after.get(key) == found[key]})
         return found
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
@@ -386,7 +387,8 @@ class Trials:
                 # Nothing was in /etc, so the reboot brought the old values back.
                 return self._end(record, "rolled_back", **_ending(record, why))
             # A container that began anew, perhaps in a network namespace that went on.
-            record["phase"] = "restoring"
+            if record["phase"] != "armed":
+                record["phase"] = "restoring"
             return self.revert(record, **_ending(record, why))
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
             return self.revert(record, **_ending(record, "whoever started or confirmed it died in the middle"))
@@ -400,7 +402,10 @@ class Trials:
 
     def revert(self, record, reason, by_evidence=False, figures=None):
         """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
-        if record["phase"] in ("armed", "writing"):
+        if record["phase"] == "armed":
+            # Nothing was written yet: whatever changed since, somebody else did.
+            return self._end(record, "rolled_back", reason, by_evidence, figures)
+        if record["phase"] == "writing":
             # It did not come so far as to note them.
             record["side_effects"] = side_effects(record["tree"], record["applied"])
         intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
@@ -424,6 +429,9 @@ class Trials:
         ):
             # Whoever confirmed it came past the point of no return.
             return self._confirmed(record)
+        if record["phase"] == "armed":
+            # The first writes may have come since the guard looked last.
+            record["phase"] = "writing"
         return self.revert(record, why)
 
     def let_guard_restore(self):
@@ -532,6 +540,8 @@ class Trials:
 
 def before_and_after(record):
     """({key: value before}, {key: value after}) of all that a pending or confirmed trial changed."""
+    if record.get("phase") == "armed":
+        return {}, {}
     if "values" in record:
         return tuple({key: pair[when] for key, pair in record["values"].items()} for when in ("before", "after"))
     before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
