@@ -25,7 +25,7 @@ from ._enforce import Denied, Refused, enforce
 from ._live import obstacle, restore, side_effects, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
-from ._state import PENDING, Damaged, State, StateError
+from ._state import PENDING, Damaged, NotSynced, State, StateError
 from ._sysctl_set import set_hash
 
 CONFIRMED = "confirmed.json"
@@ -255,7 +255,8 @@ class Trials:
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
-                _sysctl_file.write(record["path"], record["content"], record["file"])
+                with self._told_where_not_synced(record["path"]):
+                    _sysctl_file.write(record["path"], record["content"], record["file"])
             except OSError as problem:
                 self.revert(record, "could not be persisted: %s" % problem)
                 raise TrialError(
@@ -456,7 +457,7 @@ class Trials:
         with contextlib.suppress(_guard_process.GuardError):
             _guard_process.start(self.state, record["id"])
         try:
-            _restore_file(record)
+            self._restore_file(record)
         except OSError as problem:
             self.state.remove(PENDING)
             _guard_process.dismiss(self.state)
@@ -467,7 +468,7 @@ class Trials:
 
     def _undo(self, record, reason):
         # The file first: where that is not possible, nothing is undone.
-        foreign = _restore_file(record)
+        foreign = self._restore_file(record)
         before, after = before_and_after(record)
         foreign += _restore(before, after)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
@@ -481,6 +482,27 @@ class Trials:
         }
         self.state.write(ORIGINALS, still_ours)
         return self._end(record, "rolled_back", reason, drift=foreign)
+
+    def _restore_file(self, record):
+        """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
+        path = record["path"]
+        if _sysctl_file.holds(path, record["content"]):
+            with self._told_where_not_synced(path):
+                _sysctl_file.restore(path, record["file"])
+        elif not _sysctl_file.is_as(path, record["file"]):
+            return [{"key": path, "expected": "what nettune wrote", "found": "changed by somebody else"}]
+        return []
+
+    @contextlib.contextmanager
+    def _told_where_not_synced(self, path):
+        """A file that is in its place has changed: the values follow it, whatever became of its folder's fsync."""
+        try:
+            yield
+        except NotSynced as problem:
+            self.state.warn(
+                "%s is changed, but its folder cannot be synced (%s): a power cut may bring back what was there before"
+                % (path, problem.strerror)
+            )
 
     def _confirmed(self, record):
         stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
@@ -564,15 +586,6 @@ def _restore(before, after):
             "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody else"
             " writes there is left alone" % problem
         ) from None
-
-
-def _restore_file(record):
-    """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
-    if _sysctl_file.holds(record["path"], record["content"]):
-        _sysctl_file.restore(record["path"], record["file"])
-    elif not _sysctl_file.is_as(record["path"], record["file"]):
-        return [{"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}]
-    return []
 
 
 def _check_rollout(record, rollout_id):
