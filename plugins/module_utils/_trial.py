@@ -30,10 +30,12 @@ from ._sysctl_set import set_hash
 
 CONFIRMED = "confirmed.json"
 HISTORY = "history.json"
+REFUSED = "refused.json"
 ORIGINALS = "originals.json"
 DRIFT = "drift.json"
 KEEP_HISTORY = 50
 KEEP_CONFIRMED = 20
+KEEP_REFUSED = 200
 
 
 class TrialError(Exception):
@@ -58,6 +60,10 @@ class Trials:
     def history(self):
         """Outcomes, newest first."""
         return self.state.read_undamaged(HISTORY, []) if self.state.exists() else []
+
+    def refused(self):
+        """Sets that were rolled back here by evidence, newest first."""
+        return self.state.read_undamaged(REFUSED, []) if self.state.exists() else []
 
     def originals(self):
         """{key: value before nettune first touched it}."""
@@ -155,8 +161,8 @@ class Trials:
                 )
             )
         name = set_hash(values)
-        refused = next((entry for entry in self.history() if entry["set_hash"] == name), None)
-        if refused and refused["state"] == "rolled_back" and refused["by_evidence"] and not force:
+        refused = next((entry for entry in self.refused() if entry["set_hash"] == name), None)
+        if refused and not force:
             raise TrialError(
                 "this very set was rolled back here on %s: %s. Change it, or force it"
                 % (_clock(refused["ended"]), refused["reason"])
@@ -280,12 +286,16 @@ class Trials:
                 and trial_id in (None, pending["id"])
             ):
                 # That was the one; what was confirmed before it stays.
+                if by_evidence:
+                    self._blame(outcome, reason)
                 return pending, outcome
             pending, confirmed, outcome = self.what_to_undo(rollout_id, trial_id)
             if pending:
                 return pending, self.revert(pending, reason, by_evidence)
             if confirmed:
-                return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason)
+                return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason, by_evidence)
+            if by_evidence and outcome:
+                self._blame(outcome, reason)
             return None, outcome
 
     def what_to_undo(self, rollout_id=None, trial_id=None):
@@ -379,7 +389,7 @@ class Trials:
                 _guard_process.clear(self.state)
             return None
         if record["phase"] == "undoing":
-            return self._undo(record, "undone (finished after an interruption)")
+            return self._undo(record, **_ending(record, "undone (finished after an interruption)"))
         if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
             return self._confirmed(record)
         if record["boot_id"] != boot_id():
@@ -424,7 +434,7 @@ class Trials:
         """Ends what only its guard knows of any more. The caller holds the lock."""
         why = "its journal was lost or damaged"
         if record["phase"] == "undoing":
-            return self._undo(record, "undone (%s)" % why)
+            return self._undo(record, **_ending(record, "undone (%s)" % why))
         if _sysctl_file.holds(record["path"], record["content"]) and not _sysctl_file.is_as(
             record["path"], record["file"]
         ):
@@ -449,9 +459,10 @@ class Trials:
         self.confirmed()
         self._originals()
 
-    def _begin_undo(self, record, reason):
+    def _begin_undo(self, record, reason, by_evidence=False):
         self._check_memory()
-        record = dict(record, phase="undoing", boot_id=boot_id())
+        ending = {"reason": reason, "by_evidence": by_evidence, "figures": None}
+        record = dict(record, phase="undoing", boot_id=boot_id(), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
         with contextlib.suppress(_guard_process.GuardError):
@@ -464,9 +475,9 @@ class Trials:
             raise TrialError(
                 "%s cannot be put back: %s. Nothing was undone" % (record["path"], problem.strerror)
             ) from None
-        return self._undo(record, reason)
+        return self._undo(record, **ending)
 
-    def _undo(self, record, reason):
+    def _undo(self, record, reason, by_evidence=False, figures=None):
         # The file first: where that is not possible, nothing is undone.
         foreign = self._restore_file(record)
         before, after = before_and_after(record)
@@ -481,7 +492,7 @@ class Trials:
             "files": {path: shot for path, shot in originals["files"].items() if path in paths},
         }
         self.state.write(ORIGINALS, still_ours)
-        return self._end(record, "rolled_back", reason, drift=foreign)
+        return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
     def _restore_file(self, record):
         """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
@@ -535,6 +546,8 @@ class Trials:
             "drift": list(drift),
         }
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+        if by_evidence or state == "confirmed":
+            self._remember(outcome)
         self.state.keep_damaged(HISTORY)
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
@@ -547,6 +560,22 @@ class Trials:
         )
         _guard_process.dismiss(self.state)
         return outcome
+
+    def _remember(self, outcome):
+        """Refuses the set of the outcome from now on, or no longer: whoever forced and confirmed it knows better."""
+        before = self.refused()
+        refused = [entry for entry in before if entry["set_hash"] != outcome["set_hash"]]
+        if outcome["by_evidence"]:
+            names = ("set_hash", "keys", "rollout_id", "ended", "reason", "figures")
+            refused.insert(0, {name: outcome[name] for name in names})
+        if refused != before:
+            self.state.keep_damaged(REFUSED)
+            self.state.write(REFUSED, refused[:KEEP_REFUSED])
+
+    def _blame(self, outcome, reason):
+        """Remembers evidence that came when the trial had ended already, for another reason."""
+        if outcome["state"] == "rolled_back" and not outcome["by_evidence"]:
+            self._remember(dict(outcome, by_evidence=True, reason=reason))
 
     def already_confirmed(self, rollout_id):
         latest = next((entry for entry in self.history() if not rollout_id or entry["rollout_id"] == rollout_id), None)

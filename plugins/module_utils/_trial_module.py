@@ -77,6 +77,7 @@ def _look(trials, arguments, check_mode):
         "confirmed": [_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
         "drift": trials.drift(record or _as_applied(confirmed)),
         "history": trials.history(),
+        "refused": trials.refused(),
         "originals": trials.originals(),
         "sample": sample(),
         "samples": last_samples(trials.state, arguments["samples"]),

@@ -108,7 +108,7 @@ options:
   evidence:
     description:
       - Whether O(reason) is evidence against the set. If so, the same set is refused on this host from now on, until
-        O(force).
+        it is started with O(force) and confirmed.
     type: bool
     default: false
   to:

@@ -64,6 +64,33 @@ history:
   returned: always
   type: list
   elements: dict
+refused:
+  description:
+    - Sets that were rolled back by evidence, newest first, up to 200. They are refused until they are changed, or forced
+      and confirmed.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    set_hash:
+      description: Names the set of keys and values.
+      type: str
+    keys:
+      description: The keys of the set.
+      type: list
+      elements: str
+    rollout_id:
+      description: Names the rollout that tried it.
+      type: str
+    ended:
+      description: When it was rolled back, in seconds since 1970.
+      type: float
+    reason:
+      description: The evidence, as a sentence.
+      type: str
+    figures:
+      description: What the guard measured; null where the evidence came from elsewhere.
+      type: dict
 originals:
   description: For each key that a confirmed trial set, the value from before nettune first touched it.
   returned: always
