@@ -308,11 +308,14 @@ class Trials:
             return record, None, None
         if trial_id:
             return self._confirmed_or_ended(trial_id)
+        stack = self.confirmed()
         if rollout_id:
             latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
-            if latest is None or latest["state"] != "confirmed":
+            if latest and latest["state"] != "confirmed":
                 return None, None, latest
-        stack = self.confirmed()
+            # What the history has forgotten, or lost, may be there to undo all the same.
+            if not latest and all(entry["rollout_id"] != rollout_id for entry in stack):
+                return None, None, None
         if not stack:
             return None, None, None
         if rollout_id and stack[-1]["rollout_id"] != rollout_id:
