@@ -90,18 +90,45 @@ class Trials:
 
     def targets(self, values, path):
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
-        last = self.last_confirmed(path)
-        originals = self.originals()
-        # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
-        asked = values_of(last["set"]) if last else {}
-        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
-        elsewhere = {key for named in newest.values() for key in named}
         dropped = {
-            key: originals[key]
-            for key, now_is in asked.items()
-            if key not in values and key not in elsewhere and key in originals and now_is is not None
+            key: original
+            for key, (given, original, now_is) in self._dropped(values, path).items()
+            if now_is in (given, original)
         }
         return dict(list(dropped.items()) + list(values.items()))
+
+    def left_alone(self, values, path):
+        """Keys that the set drops and somebody else has written: [{key, expected, found}]."""
+        return [
+            {"key": key, "expected": given, "found": now_is}
+            for key, (given, original, now_is) in sorted(self._dropped(values, path).items())
+            if now_is not in (given, original)
+        ]
+
+    def _dropped(self, values, path):
+        """What the last confirmed set had and these have not: {key: (its value there, its original, its value now)}."""
+        last = self.last_confirmed(path)
+        if last is None:
+            return {}
+        originals = self.originals()
+        # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
+        found = self._values_once_recovered(last["set"])
+        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
+        elsewhere = {key for named in newest.values() for key in named}
+        return {
+            key: (last["values"][key]["after"], originals[key], now_is)
+            for key, now_is in found.items()
+            if key not in values and key not in elsewhere and key in originals and now_is is not None
+        }
+
+    def _values_once_recovered(self, keys):
+        """{key: value} as recover() leaves them."""
+        found = values_of(keys)
+        record = self.pending()
+        if record:
+            before, after = before_and_after(record)
+            found.update({key: before[key] for key in found if after.get(key) == found[key]})
+        return found
 
     def drift(self, record):
         """Keys that do not hold what the trial gave them: [{key, expected, found, since}].
@@ -172,12 +199,7 @@ class Trials:
             problem = obstacle(key)
             if problem:
                 raise TrialError(problem)
-        found = values_of(targets)
-        if record:
-            # It would be ended first.
-            before, after = before_and_after(record)
-            found.update({key: before[key] for key in found if after.get(key) == found[key]})
-        return found
+        return self._values_once_recovered(targets)
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
@@ -186,8 +208,7 @@ class Trials:
         self.let_guard_restore()
         with self.state.locked():
             self.recover()
-            before = self.check_start(values, content, path, force)
-            targets = self.targets(values, path)
+            self.check_start(values, content, path, force)
             tree = read_tree().values
             record = {
                 "id": uuid.uuid4().hex[:12],
@@ -202,20 +223,19 @@ class Trials:
                 "content": content,
                 "set": values,
                 "set_hash": set_hash(values),
-                "applied": {key: normalise(value) for key, value in targets.items()},
-                "before": before,
                 "tree": tree,
                 "file": _sysctl_file.snapshot(path),
                 "run_folder_made": not os.path.isdir(_sysctl_file.RUN_FOLDER),
                 "side_effects": {},
                 "guard": guard,
             }
+            record.update(self._to_write(values, path))
             self.state.write(PENDING, record)
             try:
                 _guard_process.start(self.state, record["id"], guard["baseline_seconds"])
                 # Anew: while the guard sampled the time before, somebody else may have written.
                 tree = read_tree().values
-                record.update(phase="writing", before=values_of(targets), tree=tree)
+                record.update(self._to_write(values, path), phase="writing", tree=tree)
                 # Anew too: however long the guard took to come up, that is none of the time to confirm.
                 record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
@@ -232,6 +252,10 @@ class Trials:
                 % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
             )
             return record
+
+    def _to_write(self, values, path):
+        applied = {key: normalise(value) for key, value in self.targets(values, path).items()}
+        return {"applied": applied, "before": values_of(applied), "left_alone": self.left_alone(values, path)}
 
     def check_confirm(self, record, rollout_id):
         """Raises TrialError where the pending trial must not be confirmed."""
@@ -308,15 +332,15 @@ class Trials:
             return record, None, None
         if trial_id:
             return self._confirmed_or_ended(trial_id)
-        stack = self.confirmed()
+        latest = None
         if rollout_id:
             latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
             if latest and latest["state"] != "confirmed":
                 return None, None, latest
-            # What the history has forgotten, or lost, may be there to undo all the same.
-            if not latest and all(entry["rollout_id"] != rollout_id for entry in stack):
-                return None, None, None
-        if not stack:
+        stack = self.confirmed()
+        # What the history has forgotten, or lost, may be there to undo all the same.
+        known = not rollout_id or latest or any(entry["rollout_id"] == rollout_id for entry in stack)
+        if not stack or not known:
             return None, None, None
         if rollout_id and stack[-1]["rollout_id"] != rollout_id:
             raise TrialError(

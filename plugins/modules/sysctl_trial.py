@@ -195,7 +195,8 @@ trial:
       type: str
 values:
   description:
-    - What was written, or would be. Keys that a former set had and this one has not go back to their original.
+    - What was written, or would be. Keys that a former set had and this one has not go back to their original, unless
+      somebody else has changed them meanwhile.
   returned: when values change
   type: dict
   sample: {net.ipv4.tcp_fin_timeout: {before: "60", after: "20"}}
@@ -208,7 +209,8 @@ drift:
   description:
     - Keys that were left alone because they did not hold the trial's value any more, with what was expected and found,
       and since when, in seconds since 1970, as far as the guard saw it.
-  returned: when something is rolled back
+    - With O(state=started), keys that a former set had and this one has not.
+  returned: O(state=started), and when something is rolled back
   type: list
   elements: dict
 samples:

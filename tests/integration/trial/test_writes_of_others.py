@@ -73,3 +73,24 @@ def test_what_the_first_write_cannot_have_caused_is_not_put_back(host: Any) -> N
     assert host.value("net.core.somaxconn") == "77"
     host.write("net.core.somaxconn", somaxconn)
     assert host.whole() == before
+
+
+def test_a_dropped_key_that_somebody_else_wrote_is_left_alone_and_reported(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    host.write("net.ipv4.tcp_tw_reuse", "0")
+    fewer = {"sysctl": {"net.ipv4.tcp_fin_timeout": "30"}, "rollout_id": "r2"}
+    predicted = host.trial("started", _ansible_check_mode=True, **fewer)
+    real = host.trial("started", **fewer)
+    assert real["drift"] == predicted["drift"] == [{"key": "net.ipv4.tcp_tw_reuse", "expected": "1", "found": "0"}]
+    assert real["values"] == predicted["values"] == {"net.ipv4.tcp_fin_timeout": {"before": "20", "after": "30"}}
+    assert "it is '0', nettune gave it '1'" in json.dumps(real["warnings"])
+    assert host.info()["drift"] == []
+    host.trial("confirmed")
+    assert host.value("net.ipv4.tcp_tw_reuse") == "0"
+    host.trial("rolled_back")
+    (drift,) = host.trial("rolled_back")["drift"]
+    assert (drift["key"], drift["found"]) == ("net.ipv4.tcp_tw_reuse", "0")
+    host.write("net.ipv4.tcp_tw_reuse", "2")
+    assert host.whole() == before
