@@ -127,7 +127,7 @@ class Trials:
         record = self.pending()
         if record:
             before, after = before_and_after(record)
-            found.update({key: before[key] for key in found if after.get(key) == found[key]})
+            found.update({key: before[key] for key in found if key in after and after[key] == found[key]})
         return found
 
     def drift(self, record):
