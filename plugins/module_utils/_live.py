@@ -33,12 +33,22 @@ def obstacle(key):
 
 
 def side_effects(tree, applied):
-    """{key: [before, after]} of what changed since `tree` was read, besides what was applied."""
+    """{key: [before, after]} of what writing `applied` changed besides, since `tree` was read.
+
+    The kernel passes a change on within a family only: what else changed in another one, somebody else wrote.
+    """
+    written = {_family(key) for key, value in applied.items() if tree.get(key) != value}
     return {
         key: [tree[key], value]
-        for key, value in read_tree().values.items()
-        if key in tree and tree[key] != value and key not in applied and _writable(key)
+        for key, value in (read_tree().values.items() if written else ())
+        if key in tree and tree[key] != value and key not in applied and _family(key) in written and _writable(key)
     }
+
+
+def _family(key):
+    """ipv4, ipv6, core... net.nf_conntrack_max is net.netfilter.nf_conntrack_max by another name."""
+    name = key.split(".")[1]
+    return "netfilter" if name == "nf_conntrack_max" else name
 
 
 def restore(before, after):

@@ -32,8 +32,15 @@ class Damaged(StateError):
     """A document is not what was written."""
 
 
+class NotSynced(OSError):
+    """What a folder holds is changed, but a power cut may bring back what it held before."""
+
+
 def write_atomically(path, data, mode=0o600, owner=None):
-    """The file holds either its old bytes or the new ones, whatever happens. owner: (uid, gid)."""
+    """The file holds either its old bytes or the new ones, whatever happens; the new ones where it raises NotSynced.
+
+    owner: (uid, gid).
+    """
     temporary = temporary_of(path)
     # O_EXCL: a link that was planted there is not followed.
     remove(temporary)
@@ -71,11 +78,14 @@ def remove(path):
 
 
 def sync_folder(folder):
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as problem:
+        raise NotSynced(problem.errno, problem.strerror, folder) from None
 
 
 def try_flock(path):
@@ -108,7 +118,7 @@ class State:
 
     def __init__(self, folder=FOLDER):
         self.folder = folder
-        self.warnings = []  # Of damage that holds nothing up.
+        self.warnings = []  # Of what holds nothing up.
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -177,11 +187,14 @@ class State:
         try:
             return self.read(name, default)
         except Damaged:
-            warning = "%s is damaged and counts as empty" % self.path(name)
-            if warning not in self.warnings:
-                self.warnings.append(warning)
-                log(warning)
+            self.warn("%s is damaged and counts as empty" % self.path(name))
             return default
+
+    def warn(self, warning):
+        """Tells people of what holds nothing up, once."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+            log(warning)
 
     def keep_damaged(self, name):
         """Sets a damaged document aside, for people to look at, before it is begun anew."""

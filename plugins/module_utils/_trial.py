@@ -25,15 +25,17 @@ from ._enforce import Denied, Refused, enforce
 from ._live import obstacle, restore, side_effects, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
-from ._state import PENDING, Damaged, State, StateError
+from ._state import PENDING, Damaged, NotSynced, State, StateError
 from ._sysctl_set import set_hash
 
 CONFIRMED = "confirmed.json"
 HISTORY = "history.json"
+REFUSED = "refused.json"
 ORIGINALS = "originals.json"
 DRIFT = "drift.json"
 KEEP_HISTORY = 50
 KEEP_CONFIRMED = 20
+KEEP_REFUSED = 200
 
 
 class TrialError(Exception):
@@ -58,6 +60,10 @@ class Trials:
     def history(self):
         """Outcomes, newest first."""
         return self.state.read_undamaged(HISTORY, []) if self.state.exists() else []
+
+    def refused(self):
+        """Sets that were rolled back here by evidence, newest first."""
+        return self.state.read_undamaged(REFUSED, []) if self.state.exists() else []
 
     def originals(self):
         """{key: value before nettune first touched it}."""
@@ -84,18 +90,45 @@ class Trials:
 
     def targets(self, values, path):
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
-        last = self.last_confirmed(path)
-        originals = self.originals()
-        # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
-        asked = values_of(last["set"]) if last else {}
-        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
-        elsewhere = {key for named in newest.values() for key in named}
         dropped = {
-            key: originals[key]
-            for key, now_is in asked.items()
-            if key not in values and key not in elsewhere and key in originals and now_is is not None
+            key: original
+            for key, (given, original, now_is) in self._dropped(values, path).items()
+            if now_is in (given, original)
         }
         return dict(list(dropped.items()) + list(values.items()))
+
+    def left_alone(self, values, path):
+        """Keys that the set drops and somebody else has written: [{key, expected, found}]."""
+        return [
+            {"key": key, "expected": given, "found": now_is}
+            for key, (given, original, now_is) in sorted(self._dropped(values, path).items())
+            if now_is not in (given, original)
+        ]
+
+    def _dropped(self, values, path):
+        """What the last confirmed set had and these have not: {key: (its value there, its original, its value now)}."""
+        last = self.last_confirmed(path)
+        if last is None:
+            return {}
+        originals = self.originals()
+        # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
+        found = self._values_once_recovered(last["set"])
+        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
+        elsewhere = {key for named in newest.values() for key in named}
+        return {
+            key: (last["values"][key]["after"], originals[key], now_is)
+            for key, now_is in found.items()
+            if key not in values and key not in elsewhere and key in originals and now_is is not None
+        }
+
+    def _values_once_recovered(self, keys):
+        """{key: value} as recover() leaves them."""
+        found = values_of(keys)
+        record = self.pending()
+        if record:
+            before, after = before_and_after(record)
+            found.update({key: before[key] for key in found if key in after and after[key] == found[key]})
+        return found
 
     def drift(self, record):
         """Keys that do not hold what the trial gave them: [{key, expected, found, since}].
@@ -155,8 +188,8 @@ class Trials:
                 )
             )
         name = set_hash(values)
-        refused = next((entry for entry in self.history() if entry["set_hash"] == name), None)
-        if refused and refused["state"] == "rolled_back" and refused["by_evidence"] and not force:
+        refused = next((entry for entry in self.refused() if entry["set_hash"] == name), None)
+        if refused and not force:
             raise TrialError(
                 "this very set was rolled back here on %s: %s. Change it, or force it"
                 % (_clock(refused["ended"]), refused["reason"])
@@ -166,11 +199,7 @@ class Trials:
             problem = obstacle(key)
             if problem:
                 raise TrialError(problem)
-        found = values_of(targets)
-        if record:
-            # It would be ended first.
-            found.update({key: record["before"][key] for key in found if record["applied"].get(key) == found[key]})
-        return found
+        return self._values_once_recovered(targets)
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
@@ -179,8 +208,7 @@ class Trials:
         self.let_guard_restore()
         with self.state.locked():
             self.recover()
-            before = self.check_start(values, content, path, force)
-            targets = self.targets(values, path)
+            self.check_start(values, content, path, force)
             tree = read_tree().values
             record = {
                 "id": uuid.uuid4().hex[:12],
@@ -195,20 +223,19 @@ class Trials:
                 "content": content,
                 "set": values,
                 "set_hash": set_hash(values),
-                "applied": {key: normalise(value) for key, value in targets.items()},
-                "before": before,
                 "tree": tree,
                 "file": _sysctl_file.snapshot(path),
                 "run_folder_made": not os.path.isdir(_sysctl_file.RUN_FOLDER),
                 "side_effects": {},
                 "guard": guard,
             }
+            record.update(self._to_write(values, path))
             self.state.write(PENDING, record)
             try:
                 _guard_process.start(self.state, record["id"], guard["baseline_seconds"])
                 # Anew: while the guard sampled the time before, somebody else may have written.
                 tree = read_tree().values
-                record.update(phase="writing", before=values_of(targets), tree=tree)
+                record.update(self._to_write(values, path), phase="writing", tree=tree)
                 # Anew too: however long the guard took to come up, that is none of the time to confirm.
                 record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
@@ -225,6 +252,10 @@ class Trials:
                 % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
             )
             return record
+
+    def _to_write(self, values, path):
+        applied = {key: normalise(value) for key, value in self.targets(values, path).items()}
+        return {"applied": applied, "before": values_of(applied), "left_alone": self.left_alone(values, path)}
 
     def check_confirm(self, record, rollout_id):
         """Raises TrialError where the pending trial must not be confirmed."""
@@ -254,7 +285,8 @@ class Trials:
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
-                _sysctl_file.write(record["path"], record["content"], record["file"])
+                with self._told_where_not_synced(record["path"]):
+                    _sysctl_file.write(record["path"], record["content"], record["file"])
             except OSError as problem:
                 self.revert(record, "could not be persisted: %s" % problem)
                 raise TrialError(
@@ -278,12 +310,16 @@ class Trials:
                 and trial_id in (None, pending["id"])
             ):
                 # That was the one; what was confirmed before it stays.
+                if by_evidence:
+                    self._blame(outcome, reason)
                 return pending, outcome
             pending, confirmed, outcome = self.what_to_undo(rollout_id, trial_id)
             if pending:
                 return pending, self.revert(pending, reason, by_evidence)
             if confirmed:
-                return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason)
+                return confirmed, self._begin_undo(dict(confirmed, ends=[confirmed["id"]]), reason, by_evidence)
+            if by_evidence and outcome:
+                self._blame(outcome, reason)
             return None, outcome
 
     def what_to_undo(self, rollout_id=None, trial_id=None):
@@ -296,12 +332,15 @@ class Trials:
             return record, None, None
         if trial_id:
             return self._confirmed_or_ended(trial_id)
+        latest = None
         if rollout_id:
             latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
-            if latest is None or latest["state"] != "confirmed":
+            if latest and latest["state"] != "confirmed":
                 return None, None, latest
         stack = self.confirmed()
-        if not stack:
+        # What the history has forgotten, or lost, may be there to undo all the same.
+        known = not rollout_id or latest or any(entry["rollout_id"] == rollout_id for entry in stack)
+        if not stack or not known:
             return None, None, None
         if rollout_id and stack[-1]["rollout_id"] != rollout_id:
             raise TrialError(
@@ -377,7 +416,7 @@ class Trials:
                 _guard_process.clear(self.state)
             return None
         if record["phase"] == "undoing":
-            return self._undo(record, "undone (finished after an interruption)")
+            return self._undo(record, **_ending(record, "undone (finished after an interruption)"))
         if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
             return self._confirmed(record)
         if record["boot_id"] != boot_id():
@@ -386,7 +425,8 @@ class Trials:
                 # Nothing was in /etc, so the reboot brought the old values back.
                 return self._end(record, "rolled_back", **_ending(record, why))
             # A container that began anew, perhaps in a network namespace that went on.
-            record["phase"] = "restoring"
+            if record["phase"] != "armed":
+                record["phase"] = "restoring"
             return self.revert(record, **_ending(record, why))
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
             return self.revert(record, **_ending(record, "whoever started or confirmed it died in the middle"))
@@ -400,7 +440,10 @@ class Trials:
 
     def revert(self, record, reason, by_evidence=False, figures=None):
         """Ends the pending trial with the old values; returns the outcome. The caller holds the lock."""
-        if record["phase"] in ("armed", "writing"):
+        if record["phase"] == "armed":
+            # Nothing was written yet: whatever changed since, somebody else did.
+            return self._end(record, "rolled_back", reason, by_evidence, figures)
+        if record["phase"] == "writing":
             # It did not come so far as to note them.
             record["side_effects"] = side_effects(record["tree"], record["applied"])
         intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
@@ -418,12 +461,15 @@ class Trials:
         """Ends what only its guard knows of any more. The caller holds the lock."""
         why = "its journal was lost or damaged"
         if record["phase"] == "undoing":
-            return self._undo(record, "undone (%s)" % why)
+            return self._undo(record, **_ending(record, "undone (%s)" % why))
         if _sysctl_file.holds(record["path"], record["content"]) and not _sysctl_file.is_as(
             record["path"], record["file"]
         ):
             # Whoever confirmed it came past the point of no return.
             return self._confirmed(record)
+        if record["phase"] == "armed":
+            # The first writes may have come since the guard looked last.
+            record["phase"] = "writing"
         return self.revert(record, why)
 
     def let_guard_restore(self):
@@ -440,26 +486,27 @@ class Trials:
         self.confirmed()
         self._originals()
 
-    def _begin_undo(self, record, reason):
+    def _begin_undo(self, record, reason, by_evidence=False):
         self._check_memory()
-        record = dict(record, phase="undoing", boot_id=boot_id())
+        ending = {"reason": reason, "by_evidence": by_evidence, "figures": None}
+        record = dict(record, phase="undoing", boot_id=boot_id(), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
         with contextlib.suppress(_guard_process.GuardError):
             _guard_process.start(self.state, record["id"])
         try:
-            _restore_file(record)
+            self._restore_file(record)
         except OSError as problem:
             self.state.remove(PENDING)
             _guard_process.dismiss(self.state)
             raise TrialError(
                 "%s cannot be put back: %s. Nothing was undone" % (record["path"], problem.strerror)
             ) from None
-        return self._undo(record, reason)
+        return self._undo(record, **ending)
 
-    def _undo(self, record, reason):
+    def _undo(self, record, reason, by_evidence=False, figures=None):
         # The file first: where that is not possible, nothing is undone.
-        foreign = _restore_file(record)
+        foreign = self._restore_file(record)
         before, after = before_and_after(record)
         foreign += _restore(before, after)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
@@ -472,7 +519,28 @@ class Trials:
             "files": {path: shot for path, shot in originals["files"].items() if path in paths},
         }
         self.state.write(ORIGINALS, still_ours)
-        return self._end(record, "rolled_back", reason, drift=foreign)
+        return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
+
+    def _restore_file(self, record):
+        """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
+        path = record["path"]
+        if _sysctl_file.holds(path, record["content"]):
+            with self._told_where_not_synced(path):
+                _sysctl_file.restore(path, record["file"])
+        elif not _sysctl_file.is_as(path, record["file"]):
+            return [{"key": path, "expected": "what nettune wrote", "found": "changed by somebody else"}]
+        return []
+
+    @contextlib.contextmanager
+    def _told_where_not_synced(self, path):
+        """A file that is in its place has changed: the values follow it, whatever became of its folder's fsync."""
+        try:
+            yield
+        except NotSynced as problem:
+            self.state.warn(
+                "%s is changed, but its folder cannot be synced (%s): a power cut may bring back what was there before"
+                % (path, problem.strerror)
+            )
 
     def _confirmed(self, record):
         stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
@@ -505,6 +573,8 @@ class Trials:
             "drift": list(drift),
         }
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+        if by_evidence or state == "confirmed":
+            self._remember(outcome)
         self.state.keep_damaged(HISTORY)
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
@@ -517,6 +587,22 @@ class Trials:
         )
         _guard_process.dismiss(self.state)
         return outcome
+
+    def _remember(self, outcome):
+        """Refuses the set of the outcome from now on, or no longer: whoever forced and confirmed it knows better."""
+        before = self.refused()
+        refused = [entry for entry in before if entry["set_hash"] != outcome["set_hash"]]
+        if outcome["by_evidence"]:
+            names = ("set_hash", "keys", "rollout_id", "ended", "reason", "figures")
+            refused.insert(0, {name: outcome[name] for name in names})
+        if refused != before:
+            self.state.keep_damaged(REFUSED)
+            self.state.write(REFUSED, refused[:KEEP_REFUSED])
+
+    def _blame(self, outcome, reason):
+        """Remembers evidence that came when the trial had ended already, for another reason."""
+        if outcome["state"] == "rolled_back" and not outcome["by_evidence"]:
+            self._remember(dict(outcome, by_evidence=True, reason=reason))
 
     def already_confirmed(self, rollout_id):
         latest = next((entry for entry in self.history() if not rollout_id or entry["rollout_id"] == rollout_id), None)
@@ -532,6 +618,8 @@ class Trials:
 
 def before_and_after(record):
     """({key: value before}, {key: value after}) of all that a pending or confirmed trial changed."""
+    if record.get("phase") == "armed":
+        return {}, {}
     if "values" in record:
         return tuple({key: pair[when] for key, pair in record["values"].items()} for when in ("before", "after"))
     before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
@@ -554,15 +642,6 @@ def _restore(before, after):
             "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody else"
             " writes there is left alone" % problem
         ) from None
-
-
-def _restore_file(record):
-    """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
-    if _sysctl_file.holds(record["path"], record["content"]):
-        _sysctl_file.restore(record["path"], record["file"])
-    elif not _sysctl_file.is_as(record["path"], record["file"]):
-        return [{"key": record["path"], "expected": "what nettune wrote", "found": "changed by somebody else"}]
-    return []
 
 
 def _check_rollout(record, rollout_id):

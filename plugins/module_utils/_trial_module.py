@@ -77,6 +77,7 @@ def _look(trials, arguments, check_mode):
         "confirmed": [_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
         "drift": trials.drift(record or _as_applied(confirmed)),
         "history": trials.history(),
+        "refused": trials.refused(),
         "originals": trials.originals(),
         "sample": sample(),
         "samples": last_samples(trials.state, arguments["samples"]),
@@ -110,6 +111,7 @@ def _start(trials, arguments, check_mode):
             "changed": True,
             "trial": {"state": "none", "keys": sorted(values)},
             "values": _pairs(before, targets),
+            "drift": _told(trials, trials.left_alone(values, path)),
             "diff": [_value_diff(before, targets), _file_diff(path, _sysctl_file.text_of(shot), content)],
         }
     record = trials.start(
@@ -127,9 +129,18 @@ def _start(trials, arguments, check_mode):
         "trial": _describe(record),
         "values": _pairs(record["before"], record["applied"]),
         "side_effects": {key: {"before": old, "after": new} for key, (old, new) in record["side_effects"].items()},
+        "drift": _told(trials, record["left_alone"]),
         "baseline": armed,
         "diff": [_value_diff(record["before"], record["applied"])],
     }
+
+
+def _told(trials, left_alone):
+    for entry in left_alone:
+        trials.state.warn(
+            "%(key)s is no longer in the set, but stays as it is: it is %(found)r, nettune gave it %(expected)r" % entry
+        )
+    return left_alone
 
 
 def _confirm(trials, arguments, check_mode):

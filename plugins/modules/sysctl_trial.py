@@ -108,7 +108,7 @@ options:
   evidence:
     description:
       - Whether O(reason) is evidence against the set. If so, the same set is refused on this host from now on, until
-        O(force).
+        it is started with O(force) and confirmed.
     type: bool
     default: false
   to:
@@ -190,12 +190,29 @@ trial:
     seconds_left:
       description: Seconds until then.
       type: float
-    reason:
-      description: Why it was rolled back.
+    by:
+      description: Who began it, and from where.
       type: str
+    ended:
+      description: When it was confirmed or rolled back, in seconds since 1970.
+      type: float
+    reason:
+      description: Why it ended.
+      type: str
+    by_evidence:
+      description: Whether it was rolled back because of evidence against the set, which is then refused.
+      type: bool
+    figures:
+      description: What the guard measured, where that was the evidence.
+      type: dict
+    drift:
+      description: What was left alone, as in RV(drift).
+      type: list
+      elements: dict
 values:
   description:
-    - What was written, or would be. Keys that a former set had and this one has not go back to their original.
+    - What was written, or would be. Keys that a former set had and this one has not go back to their original, unless
+      somebody else has changed them meanwhile.
   returned: when values change
   type: dict
   sample: {net.ipv4.tcp_fin_timeout: {before: "60", after: "20"}}
@@ -206,11 +223,24 @@ side_effects:
   sample: {net.ipv4.conf.all.forwarding: {before: "0", after: "1"}}
 drift:
   description:
-    - Keys that were left alone because they did not hold the trial's value any more, with what was expected and found,
-      and since when, in seconds since 1970, as far as the guard saw it.
-  returned: when something is rolled back
+    - Keys that were left alone because they did not hold the trial's value any more.
+    - With O(state=started), keys that a former set had and this one has not.
+  returned: O(state=started), and when something is rolled back
   type: list
   elements: dict
+  contains:
+    key:
+      description: The key, or the path of the file.
+      type: str
+    expected:
+      description: What the trial gave it.
+      type: str
+    found:
+      description: What it holds, or why it could not be put back.
+      type: str
+    since:
+      description: Since when, in seconds since 1970; null or absent where no guard has seen it.
+      type: float
 samples:
   description:
     - The guard's series of the trial, each sample with the phase that it was taken in; the last O(samples) of it.

@@ -182,6 +182,17 @@ def test_a_damaged_history_is_told_kept_and_begun_anew(host: Any) -> None:
     assert host.namespace.read(f"{STATE}/history.json.damaged") == damaged
 
 
+def test_without_a_history_a_confirmed_rollout_can_still_be_undone(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.trial("confirmed")
+    flip(host, "history.json")
+    assert not host.trial("rolled_back", rollout_id="nonsense")["changed"]
+    assert host.trial("rolled_back", rollout_id="r1", _ansible_check_mode=True)["changed"]
+    assert host.trial("rolled_back", rollout_id="r1")["changed"]
+    assert host.whole() == before
+
+
 def test_a_folder_in_place_of_the_journal_does_not_keep_the_old_values_away(host: Any) -> None:
     before = host.whole()
     host.trial("started")

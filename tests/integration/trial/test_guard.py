@@ -55,9 +55,12 @@ def test_a_set_that_was_rolled_back_by_evidence_is_remembered(host: Any) -> None
     host.trial("started", guard={"baseline_seconds": 0, "min_events": 10})
     make_rejects(host, 24)
     host.wait_until_over()
+    (refused,) = host.info()["refused"]
+    assert refused["figures"]["group"]["events"] >= 10
     again = host.trial("started", rollout_id="r2")
     assert again["failed"]
     assert "timestamp rejects in" in again["msg"]
+    assert time.strftime("on %Y-%m-%d %H:%M:%S UTC", time.gmtime(refused["ended"])) in again["msg"]
     assert host.trial("started", rollout_id="r2", force=True)["changed"]
 
 

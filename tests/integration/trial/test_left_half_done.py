@@ -5,11 +5,35 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
+import pytest
+from trials import PATH, content_of
+
+from .conftest import SET
+
 STATE = "/var/lib/nettune"
 FORWARDING = {"net.ipv6.conf.all.forwarding": "1"}  # changes the same key of default and of every interface
+
+# One step of a trial while the disk below /etc/sysctl.d takes new names, but does not say that they are safe there.
+NO_FSYNC = """
+import errno, json, os, sys
+from ansible_collections.nettune.kernel.plugins.module_utils import _trial
+
+real = os.fsync
+
+def failing(descriptor):
+    if os.readlink("/proc/self/fd/%d" % descriptor) == "/etc/sysctl.d":
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    real(descriptor)
+
+os.fsync = failing
+trials = _trial.Trials()
+getattr(trials, sys.argv[1])(sys.argv[2])
+print(json.dumps(trials.state.warnings))
+"""
 
 
 def wait_until_no_guard(host: Any) -> None:
@@ -56,6 +80,28 @@ def test_where_the_file_cannot_be_put_back_nothing_is_undone(host: Any) -> None:
     assert host.left_behind() == []
     host.namespace.run(["umount", folder])
     assert host.trial("rolled_back")["changed"]
+
+
+@pytest.mark.parametrize("file_before", [None, "# by hand\n"])
+def test_an_error_behind_the_rename_leaves_values_and_file_alike(host: Any, file_before: str | None) -> None:
+    if file_before:
+        host.namespace.write(PATH, file_before)
+
+    def step(name: str, argument: str) -> None:
+        words = ["python3", "-c", NO_FSYNC, name, argument]
+        (warning,) = json.loads(host.namespace.run(words, env=host.namespace.environment).stdout)
+        assert warning.startswith(f"{PATH} is changed, but its folder cannot be synced (Input/output error)")
+
+    before = host.whole()
+    host.trial("started")
+    step("confirm", "r1")
+    assert host.info()["history"][0]["state"] == "confirmed"
+    assert host.info()["drift"] == []
+    assert host.namespace.read(PATH) == content_of(SET)
+    step("roll_back", "a test")
+    assert host.info()["history"][0]["state"] == "rolled_back"
+    assert host.whole() == before
+    assert host.left_behind() == []
 
 
 def test_a_damaged_history_holds_nothing_up(host: Any) -> None:

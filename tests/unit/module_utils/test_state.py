@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.nettune.kernel.plugins.module_utils._state import (
     Busy,
     Damaged,
+    NotSynced,
     State,
     StateError,
     write_atomically,
@@ -115,6 +116,23 @@ def test_a_failed_write_leaves_the_old_bytes_and_nothing_else(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space"):
         write_atomically(str(path), b"new")
     assert path.read_text() == "old"
+    assert os.listdir(str(tmp_path)) == ["file"]
+
+
+def test_a_folder_that_cannot_be_synced_is_told_apart(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+    fsync = os.fsync
+
+    def failing(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(NotSynced, match="Input/output error"):
+        write_atomically(str(path), b"new")
+    assert path.read_text() == "new"
     assert os.listdir(str(tmp_path)) == ["file"]
 
 
