@@ -35,8 +35,10 @@ class Guard:
         self.record = None  # The journal as last read; what is needed to put everything back, should it get lost.
         self.evidence = None  # Judges the samples; made with the first one.
         self.stopped = False  # Told to stop: nobody would watch, so the trial ends.
+        self.ending = None  # (reason, figures), once it is decided that the trial ends.
         self._seen = None
-        self._said = None
+        self._old = False  # The old values are back, but the state folder could not be told.
+        self._said = set()
 
     def step(self):
         """One look. Returns False when the trial is over."""
@@ -50,11 +52,24 @@ class Guard:
         except Busy:
             return True  # Somebody is confirming or rolling back right now: look again.
         except (StateError, TrialError, OSError) as problem:
-            # No room for the journal, say, or values that cannot be put back. Nothing is decided by that: look again.
-            if str(problem) != self._said:
-                self._said = str(problem)
-                log("the guard of rollout %s tries again: %s" % (self.record and self.record["rollout_id"], problem))
-            return True
+            # No room for the journal, say, or values that cannot be put back. Nothing is decided by that, and what is
+            # decided is done all the same. Told it is once that works.
+            self._say("tries again: %s" % problem)
+            self._put_back()
+            return not (self.stopped and self._old)
+
+    def _say(self, what):
+        """Once, however often it looks."""
+        if what not in self._said:
+            self._said.add(what)
+            log("the guard of rollout %s %s" % (self.record and self.record["rollout_id"], what))
+
+    def _put_back(self):
+        if self.ending is None or self._old:
+            return
+        with contextlib.suppress(TrialError, OSError):
+            self.trials.put_back(self.record)
+            self._old = True
 
     def resume(self, record):
         """Goes on where a guard that died left off: what it saw is in its samples."""
@@ -72,12 +87,18 @@ class Guard:
         # Asked before the lock as well: whoever ends a trial holds it until the guard has gone.
         if self.record is None or self._is_known_to_be_over():
             return False
-        self.trials.state.prepare()
-        with self.trials.state.locked(wait_seconds=0.5):
-            if self._take(seen):
-                return True
-            if not self._is_known_to_be_over():
-                self.trials.end_without_journal(self.record)
+        try:
+            self.trials.state.prepare()
+            with self.trials.state.locked(wait_seconds=0.5):
+                if self._take(seen):
+                    return True
+                if not self._is_known_to_be_over():
+                    self.trials.end_without_journal(self.record)
+        except Busy:
+            raise
+        except StateError:
+            self._trip("its journal was lost or damaged")
+            raise
         return False
 
     def _take(self, seen):
@@ -116,7 +137,7 @@ class Guard:
             self.evidence.add(seen)
         except Exception as problem:
             # Whatever goes wrong with judging, the deadline holds.
-            log("the guard cannot judge any more and waits for the deadline: %r" % problem)
+            self._say("cannot judge any more and waits for the deadline: %r" % problem)
             self.evidence = HostEvidence({"enabled": False})
 
     def _act(self):
@@ -125,17 +146,30 @@ class Guard:
             # A phase that lasts only as long as its owner holds the lock. Where the lock is free, the owner died.
             with self.trials.state.locked(wait_seconds=0):
                 return self.trials.recover() is not None
-        self.trials.note_drift(self.record)
-        reason = self.evidence.against
-        if reason:
-            return self._roll_back(reason, self.evidence.figures())
-        if self.stopped:
-            return self._roll_back("its guard was told to stop")
-        if now() >= self.record["deadline"]:
-            return self._roll_back("nobody confirmed it in time")
-        return False
+        if self.ending is None:
+            self._note_drift()
+            self._decide()
+        return self.ending is not None and self._roll_back(*self.ending)
 
-    def _roll_back(self, reason, figures=None):
+    def _note_drift(self):
+        try:
+            self.trials.note_drift(self.record)
+        except (StateError, OSError) as problem:
+            self._say("cannot note who else writes: %s" % problem)
+
+    def _decide(self):
+        if self.evidence.against:
+            self._trip(self.evidence.against, self.evidence.figures())
+        elif self.stopped:
+            self._trip("its guard was told to stop")
+        elif now() >= self.record["deadline"]:
+            self._trip("nobody confirmed it in time")
+
+    def _trip(self, reason, figures=None):
+        self.ending = (reason, figures)
+        self._say("tripped: %s" % reason)
+
+    def _roll_back(self, reason, figures):
         with self.trials.state.locked(wait_seconds=0.5):
             record = self.trials.pending()
             if record is None or record["id"] != self.trial_id:
@@ -215,29 +249,41 @@ def _watch(state, trial_id):
         return 0
     if record is None:
         # The last guard was killed between the end of the trial and its own.
-        with contextlib.suppress(Busy), state.locked(wait_seconds=0):
+        with contextlib.suppress(StateError, OSError), state.locked(wait_seconds=0):
             if guard.trials.pending() is None:
                 _guard_process.clear(state)
         return 0
     if record["id"] != trial_id:
         return 0
     if record["phase"] == "armed":
-        state.remove(_guard_process.SAMPLES)
+        with contextlib.suppress(OSError):
+            state.remove(_guard_process.SAMPLES)
     else:
         guard.resume(record)
     baseline_seconds = record["guard"]["baseline_seconds"] if record["phase"] == "armed" else 0
     report = {"trial_id": trial_id, "pid": os.getpid(), "watching": False}
-    state.write(_guard_process.READY, report)
+    told = _tell(state, report)
     begun = time.monotonic()
     while guard.step():
         if not report["watching"] and time.monotonic() - begun >= baseline_seconds:
             report["watching"] = True
-            state.write(_guard_process.READY, report)
+            told = False
+        told = told or _tell(state, report)
         woken = signal.sigtimedwait(wake_up, 1.0)
         if woken is not None and woken.si_signo == signal.SIGTERM:
             guard.stopped = True
-    _guard_process.clear(state)
+    with contextlib.suppress(OSError):
+        _guard_process.clear(state)
     return 0
+
+
+def _tell(state, report):
+    """Whether that could be written. Where not, it watches all the same."""
+    try:
+        state.write(_guard_process.READY, report)
+    except StateError:
+        return False
+    return True
 
 
 def _take_watch(state):

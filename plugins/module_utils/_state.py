@@ -90,7 +90,14 @@ def sync_folder(folder):
 
 def try_flock(path):
     """A descriptor that holds the lock of the file until it is closed or its process ends; None where it is taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as problem:
+        if problem.errno != errno.EROFS:
+            raise
+        # The disk gave up writing; a lock needs nothing of it.
+        descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
@@ -213,6 +220,8 @@ class State:
 
     def signature(self, name):
         """Changes whenever the document is replaced; None where there is none."""
+        if not self.exists():
+            return None
         try:
             found = os.stat(self.path(name))
         except OSError:

@@ -47,6 +47,7 @@ class Trials:
 
     def __init__(self, state=None):
         self.state = state or State()
+        self._logged_drift = {}  # Where it cannot be written down, it is logged once all the same.
 
     # What is ---------------------------------------------------------------------------------------------------------
 
@@ -155,7 +156,12 @@ class Trials:
         news = [entry for entry in changed if entry["since"] is None]
         for entry in news:
             entry["since"] = time.time()
-            log("%(key)s is %(found)s, and the trial gave it %(expected)s: somebody else writes it" % entry)
+            if self._logged_drift.get(entry["key"]) != entry["found"]:
+                self._logged_drift[entry["key"]] = entry["found"]
+                log(
+                    "rollout %s: %s is %s, and the trial gave it %s: somebody else writes it"
+                    % (record["rollout_id"], entry["key"], entry["found"], entry["expected"])
+                )
         if news:
             self.state.write(
                 DRIFT, {entry["key"]: {name: entry[name] for name in ("found", "since")} for entry in changed}
@@ -462,15 +468,24 @@ class Trials:
         why = "its journal was lost or damaged"
         if record["phase"] == "undoing":
             return self._undo(record, **_ending(record, "undone (%s)" % why))
-        if _sysctl_file.holds(record["path"], record["content"]) and not _sysctl_file.is_as(
-            record["path"], record["file"]
-        ):
-            # Whoever confirmed it came past the point of no return.
+        if _is_persisted(record):
             return self._confirmed(record)
         if record["phase"] == "armed":
             # The first writes may have come since the guard looked last.
             record["phase"] = "writing"
         return self.revert(record, why)
+
+    def put_back(self, record):
+        """The old values, and nothing else: for a guard whose state folder cannot be used."""
+        if record["phase"] == "undoing":
+            _restore_file(record)
+        elif _is_persisted(record):
+            return
+        elif record["phase"] in ("armed", "writing"):
+            # The first writes may have come since the guard looked last.
+            record = dict(record, side_effects=side_effects(record["tree"], record["applied"]))
+        _restore(*before_and_after(record))
+        _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
     def let_guard_restore(self):
         """Where the journal got lost, the guard is about to put back what it watched: nothing begins before."""
@@ -578,7 +593,12 @@ class Trials:
         self.state.keep_damaged(HISTORY)
         # The outcome first: a crash in between shows it twice, never not at all.
         history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
-        self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
+        try:
+            self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
+        except StateError as problem:
+            if state == "confirmed":
+                raise
+            raise StateError("the old values are back, but %s" % problem) from None
         self.state.remove(PENDING)
         self.state.remove(DRIFT)
         log(
@@ -625,6 +645,12 @@ def before_and_after(record):
     before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
     after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
     return before, after
+
+
+def _is_persisted(record):
+    """Whether whoever confirmed it came past the point of no return."""
+    path = record["path"]
+    return _sysctl_file.holds(path, record["content"]) and not _sysctl_file.is_as(path, record["file"])
 
 
 def _ending(record, why):

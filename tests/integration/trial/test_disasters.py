@@ -57,6 +57,103 @@ def test_a_disk_that_fills_up_during_the_trial_does_not_keep_the_old_values_away
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
 
 
+def wait_until_old(host: Any, before: str) -> None:
+    """No module is run: the guard alone has put the values back."""
+    deadline = time.monotonic() + 15
+    while host.whole() != before:
+        assert time.monotonic() < deadline, "the values did not come back"
+        time.sleep(0.2)
+
+
+FILL = f"cat /dev/zero >{STATE}/filler || :"
+READ_ONLY = f"mount --bind {STATE} {STATE} && mount -o remount,bind,ro {STATE}"
+# What happens to the state folder, and what repairs it.
+UNUSABLE = {
+    "read-only": (READ_ONLY, f"umount {STATE}"),
+    "read-only, without its lock": (f"rm {STATE}/lock && {READ_ONLY}", f"umount {STATE}"),
+    "full, and somebody else writes": (
+        f"{FILL}; echo 44 >/proc/sys/net/ipv4/tcp_keepalive_time",
+        f"rm {STATE}/filler",
+    ),
+    "of somebody else": (f"chown 65534 {STATE}", f"chown 0 {STATE}"),
+    "a link to nothing": (
+        f"mkdir /run/aside && mount --move {STATE} /run/aside && rmdir {STATE} && ln -s /run/nothing {STATE}",
+        f"rm {STATE} && mkdir {STATE} && mount --move /run/aside {STATE}",
+    ),
+    "a link to itself elsewhere": (
+        f"mkdir /run/aside && mount --move {STATE} /run/aside && rmdir {STATE} && ln -s /run/aside {STATE}",
+        f"rm {STATE} && mkdir {STATE} && mount --move /run/aside {STATE}",
+    ),
+    "a file": (
+        f"mkdir /run/aside && mount --move {STATE} /run/aside && rmdir {STATE} && touch {STATE}",
+        f"rm {STATE} && mkdir {STATE} && mount --move /run/aside {STATE}",
+    ),
+}
+KEEPALIVE = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.tcp_keepalive_time": "600"}
+
+
+def start_with_a_small_disk(host: Any, **arguments: Any) -> str:
+    """The trial begins with a state folder of its own disk; returns the host as it was before."""
+    host.namespace.run(["mount", "--make-rprivate", "/"])
+    host.namespace.run(["sh", "-c", f"mkdir -m 700 {STATE} && mount -t tmpfs -o size=1m,mode=700 small {STATE}"])
+    before = str(host.whole())
+    assert host.trial("started", sysctl=KEEPALIVE, **arguments)["changed"]
+    return before
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_whatever_becomes_of_the_state_folder_nobody_has_to_come_back(host: Any, what: str) -> None:
+    before = start_with_a_small_disk(host, confirm_within=5)
+    breaks, repairs = UNUSABLE[what]
+    host.namespace.run(["sh", "-ec", breaks])
+    if "somebody else writes" in what:
+        before = before.replace("tcp_keepalive_time:7200", "tcp_keepalive_time:44")
+    wait_until_old(host, before)
+    host.namespace.run(["sh", "-ec", repairs])
+    reason = host.wait_until_over()["reason"]
+    assert reason in ("nobody confirmed it in time", "its journal was lost or damaged")
+    assert host.whole() == before
+
+
+@pytest.mark.parametrize("what", ["read-only", "full, and somebody else writes"])
+def test_evidence_counts_whatever_becomes_of_the_state_folder(host: Any, what: str) -> None:
+    limits = {"baseline_seconds": 0, "max_rise": {"Tcp.AttemptFails": 3}}
+    before = start_with_a_small_disk(host, confirm_within=600, guard=limits)
+    breaks, repairs = UNUSABLE[what]
+    host.namespace.run(["sh", "-ec", breaks])
+    fail = "import socket\nfor _ in range(5): socket.socket().connect_ex(('127.0.0.1', 1))"
+    host.namespace.run(["python3", "-c", fail])
+    if "somebody else writes" in what:
+        before = before.replace("tcp_keepalive_time:7200", "tcp_keepalive_time:44")
+    wait_until_old(host, before)
+    host.namespace.run(["sh", "-ec", repairs])
+    assert host.wait_until_over()["by_evidence"]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "repairs"), [UNUSABLE["read-only"], (FILL, f"rm {STATE}/filler")], ids=["read-only", "full"]
+)
+def test_a_guard_that_was_killed_comes_back_whatever_became_of_its_disk(host: Any, breaks: str, repairs: str) -> None:
+    before = start_with_a_small_disk(host, confirm_within=8)
+    host.namespace.run(["sh", "-ec", breaks])
+    supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    host.namespace.run(["kill", "-KILL", guard])
+    host.namespace.wait_for(["sh", "-c", f"pgrep -P {supervisor} | grep -qvx {guard}"])
+    again = host.namespace.run(["pgrep", "-P", supervisor]).stdout
+    wait_until_old(host, before)
+    assert host.namespace.run(["pgrep", "-P", supervisor]).stdout == again, "it dies again and again"
+    host.namespace.run(["sh", "-ec", repairs])
+    assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+def test_a_rollback_does_what_it_can_where_the_state_is_read_only(host: Any) -> None:
+    before = start_with_a_small_disk(host)
+    host.namespace.run(["sh", "-ec", READ_ONLY])
+    answer = host.trial("rolled_back", reason="a test")
+    assert answer["msg"] == (f"the old values are back, but cannot write {STATE}/history.json: Read-only file system")
+    assert host.whole() == before
+
+
 @pytest.mark.parametrize("folder", ["/etc/sysctl.d", "/etc"])
 def test_where_etc_is_read_only_nothing_is_confirmed(host: Any, folder: str) -> None:
     before = host.whole()
@@ -160,10 +257,11 @@ def test_an_interface_that_leaves_takes_its_key_and_nothing_else(host: Any) -> N
 
 def test_where_the_state_is_read_only_there_is_one_sentence(host: Any) -> None:
     host.trial("started", confirm_within=5)
-    host.namespace.run(["sh", "-c", f"mount --bind {STATE} {STATE} && mount -o remount,bind,ro {STATE}"])
-    for answer in (host.info(), host.trial("confirmed")):
-        assert answer["failed"]
-        assert "Read-only file system" in answer["msg"]
+    host.namespace.run(["sh", "-c", READ_ONLY])
+    assert host.info()["pending"]
+    answer = host.trial("confirmed")
+    assert answer["failed"]
+    assert "Read-only file system" in answer["msg"]
     host.namespace.run(["umount", STATE])
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
 
