@@ -24,6 +24,9 @@ from ._trial import TrialError, Trials
 # Some hours at one sample a second; at this size the oldest half is dropped.
 _SAMPLES_BYTES = 4 * 1024 * 1024
 _RESTART_SECONDS = 0.2
+_STOP = {signal.SIGTERM, signal.SIGINT}
+# These wake the guard up: that it is to stop, or that the trial is over.
+_WAKE_UP = _STOP | {signal.SIGUSR1}
 
 
 class Guard:
@@ -213,6 +216,8 @@ def main(arguments):
     how, folder, trial_id = arguments
     # The end of the session is not ours.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # From the start: one that comes early waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WAKE_UP)
     return {"watch": watch, "supervise": supervise}[how](State(folder), trial_id)
 
 
@@ -222,15 +227,30 @@ def supervise(state, trial_id):
     # has gone has left no supervisor.
     if _take_watch(state) is None:
         return 0  # Another guard is on duty.
+    # However the module was started; where this is ignored nobody would tell of the guard's end.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     # Without the folder nothing is on trial any more: the last guard was killed while everything was removed.
     while state.exists():
         guard = os.fork()
         if guard == 0:
             return _watch(state, trial_id)
-        if os.waitpid(guard, 0)[1] == 0:
+        if _end_of(guard) == 0:
             return 0
         time.sleep(_RESTART_SECONDS)
     return 0
+
+
+def _end_of(guard):
+    """Waits for it; returns how it ended. Who tells its parent to stop means the guard."""
+    while True:
+        woken = signal.sigwait(_STOP | {signal.SIGCHLD})
+        if woken in _STOP:
+            os.kill(guard, woken)
+            continue
+        pid, status = os.waitpid(guard, os.WNOHANG)
+        if pid:
+            return status
 
 
 def watch(state, trial_id):
@@ -238,9 +258,6 @@ def watch(state, trial_id):
 
 
 def _watch(state, trial_id):
-    # These two wake it up, see below: that the trial is over, or that it is to stop.
-    wake_up = {signal.SIGUSR1, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, wake_up)
     guard = Guard(Trials(state), trial_id)
     try:
         record = guard.trials.pending()
@@ -269,8 +286,8 @@ def _watch(state, trial_id):
             report["watching"] = True
             told = False
         told = told or _tell(state, report)
-        woken = signal.sigtimedwait(wake_up, 1.0)
-        if woken is not None and woken.si_signo == signal.SIGTERM:
+        woken = signal.sigtimedwait(_WAKE_UP, 1.0)
+        if woken is not None and woken.si_signo in _STOP:
             guard.stopped = True
     with contextlib.suppress(OSError):
         _guard_process.clear(state)

@@ -148,12 +148,14 @@ def _start_service(command, arguments):
     subprocess.call(["systemctl", "reset-failed", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     restarts = (
         "--property=Restart=on-failure",
-        "--property=RestartSec=1",
+        # Until it is back, whoever looks finds a trial without a guard and ends it.
+        "--property=RestartSec=100ms",
         # However often it is killed: by default systemd gives up after 5 starts in 10 seconds.
         "--property=StartLimitIntervalSec=0",
         # Its program goes when the trial ends: one that died just then is not started for ever.
         "--property=ConditionPathExists=" + command[-1],
-        "--property=TimeoutStopSec=2",
+        # Told to stop it puts the old values back first, and may have to wait for who holds the lock.
+        "--property=TimeoutStopSec=60",
     )
     # Old systemd (EL7: 219) does not take all of these for a transient service: there the guard restarts itself.
     for properties, role in ((restarts, "watch"), ((), "supervise")):

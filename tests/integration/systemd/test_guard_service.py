@@ -65,6 +65,26 @@ def test_rejects_rise(host: Any) -> None:
     assert host.info()["history"][0]["by_evidence"]
 
 
+def test_stopped_by_hand_it_ends_the_trial(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    host.run(["systemctl", "stop", UNIT])
+    assert host.whole() == before
+    host.wait_until_clean(seconds=5)
+    assert host.info()["history"][0]["reason"] == "its guard was told to stop"
+
+
+def test_stopped_by_hand_it_takes_the_time_that_it_needs(host: Any) -> None:
+    before = host.whole()
+    host.trial("started")
+    with host.popen(["flock", "/var/lib/nettune/lock", "sh", "-c", "echo held; exec sleep 5"]) as holder:
+        assert holder.stdout.readline() == "held\n"
+        host.run(["systemctl", "stop", UNIT])
+    assert host.whole() == before
+    host.wait_until_clean(seconds=5)
+    assert host.info()["history"][0]["reason"] == "its guard was told to stop"
+
+
 def test_killed_it_continues_with_the_deadline_and_the_baseline(host: Any) -> None:
     before = host.whole()
     deadline = host.trial("started", confirm_within=8, guard={"baseline_seconds": 2})["trial"]["deadline_epoch"]

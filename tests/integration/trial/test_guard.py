@@ -198,13 +198,18 @@ def test_signals_of_a_session_do_not_end_the_guard(host: Any, sign: signal.Signa
     host.trial("started", confirm_within=5)
     host.namespace.run(["pkill", f"-{int(sign)}", "-f", "guard.pyz"])
     assert host.info()["pending"]
+    assert len(host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()) == 2
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
 
 
-def test_a_guard_that_is_told_to_stop_rolls_back_first(host: Any) -> None:
+@pytest.mark.parametrize("sign", ["TERM", "INT"])
+@pytest.mark.parametrize("whom", ["supervisor", "guard", "both"])
+def test_a_guard_that_is_told_to_stop_rolls_back_first(host: Any, whom: str, sign: str) -> None:
     before = host.whole()
     host.trial("started")
-    host.namespace.run(["pkill", "-TERM", "-f", "guard.pyz"])
+    supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    pids = {"supervisor": [supervisor], "guard": [guard], "both": [supervisor, guard]}[whom]
+    host.namespace.run(["kill", f"-{sign}", *pids])
     assert host.wait_until_over()["reason"] == "its guard was told to stop"
     assert host.whole() == before
 
