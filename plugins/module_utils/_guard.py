@@ -7,6 +7,7 @@ in time.
 It needs no network, no controller and no session. Its clock is CLOCK_BOOTTIME, so suspends count and set clocks do not.
 """
 
+import collections
 import contextlib
 import json
 import os
@@ -21,7 +22,7 @@ from ._state import PENDING, Busy, Damaged, State, StateError, try_flock
 from ._sysctl_file import holds
 from ._trial import TrialError, Trials
 
-# Some hours at one sample a second; at this size the oldest half is dropped.
+# Some hours at one sample a second; at this size the oldest half is dropped, apart from the time before the change.
 _SAMPLES_BYTES = 4 * 1024 * 1024
 _RESTART_SECONDS = 0.2
 _STOP = {signal.SIGTERM, signal.SIGINT}
@@ -189,27 +190,34 @@ class Guard:
                 stream.write(json.dumps(seen, sort_keys=True) + "\n")
                 size = stream.tell()
             if size > _SAMPLES_BYTES:
-                with open(path) as stream:
-                    lines = stream.readlines()
-                with open(path + ".cut", "w") as stream:
-                    stream.writelines(lines[len(lines) // 2 :])
-                os.rename(path + ".cut", path)
+                _cut(path, size // 2)
+
+
+def _cut(path, size):
+    """Drops the oldest lines, so many bytes of them. The time before is what a guard that is started anew judges by."""
+    with open(path, "rb") as stream, open(path + ".cut", "wb") as kept:
+        for line in stream:
+            size -= len(line)
+            if size < 0 or b'"phase": "armed"' in line:
+                kept.write(line)
+    os.rename(path + ".cut", path)
 
 
 def read_samples(state):
-    """The series of the pending or last trial: samples, each with the phase that it was taken in."""
-    samples = []
-    with contextlib.suppress(OSError), open(state.path(_guard_process.SAMPLES)) as stream:
+    """The series of the pending or last trial: samples, each with the phase that it was taken in.
+
+    One by one: hours of them at once are more than a guard may take of the memory.
+    """
+    with contextlib.suppress(OSError), open(state.path(_guard_process.SAMPLES), errors="replace") as stream:
         for line in stream:
             with contextlib.suppress(ValueError):  # The last line of a guard that was killed.
                 seen = json.loads(line)
                 if isinstance(seen, dict) and {"phase", "boot_id", "counters"} <= set(seen):
-                    samples.append(seen)
-    return samples
+                    yield seen
 
 
 def last_samples(state, number):
-    return read_samples(state)[-number:] if number > 0 else []
+    return list(collections.deque(read_samples(state), maxlen=number))
 
 
 def main(arguments):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -264,6 +265,53 @@ def test_where_the_state_is_read_only_there_is_one_sentence(host: Any) -> None:
     assert "Read-only file system" in answer["msg"]
     host.namespace.run(["umount", STATE])
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+# As if it had watched for hours: so many more of the last sample that the file is about to be cut.
+HOURS = f"""
+with open("{STATE}/samples.jsonl", "rb") as stream:
+    lines = stream.readlines()
+with open("{STATE}/samples.jsonl", "ab") as stream:
+    stream.write(lines[-1] * ((4 * 1024 * 1024 - stream.tell()) // len(lines[-1])))
+"""
+TWO_FAIL = "import socket\nfor _ in range(2): socket.socket().connect_ex(('127.0.0.1', 1))"
+
+
+def test_after_hours_a_guard_that_is_started_anew_still_knows_the_time_before(host: Any) -> None:
+    def phases() -> list[str]:
+        return [sample["phase"] for sample in host.info(samples=86400)["samples"]]
+
+    host.trial("started", guard={"baseline_seconds": 2, "max_rise": {"Tcp.AttemptFails": 3}})
+    armed = phases().count("armed")
+    assert armed >= 2
+    host.namespace.run(["python3", "-c", TWO_FAIL])
+    seen = len(phases())
+    host.namespace.wait_for(["sh", "-c", f"test $(wc -l <{STATE}/samples.jsonl) -gt {seen + 1}"])
+    host.namespace.run(["python3", "-c", HOURS])
+    host.namespace.wait_for(["sh", "-c", f"test $(stat -c %s {STATE}/samples.jsonl) -lt 3000000"])
+    assert phases().count("armed") == armed
+    supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    host.namespace.run(["kill", "-KILL", guard])
+    host.namespace.wait_for(["sh", "-c", f"pgrep -P {supervisor} | grep -qvx {guard}"])
+    # Two more than the last guard saw are four more than before the trial.
+    host.namespace.run(["python3", "-c", TWO_FAIL])
+    assert host.wait_until_over()["reason"] == "Tcp.AttemptFails rose by 4 (limit 3)"
+
+
+def test_hours_of_samples_are_no_burden_to_a_guard_that_is_started_anew(host: Any) -> None:
+    host.trial("started")
+    supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    host.namespace.wait_for(["grep", "-q", "on_trial", f"{STATE}/samples.jsonl"])
+    host.namespace.run(["kill", "-STOP", guard])
+    host.namespace.run(["python3", "-c", HOURS])
+    host.namespace.run(["kill", "-KILL", guard])
+    # Its first look comes after it has read them.
+    host.namespace.wait_for(["sh", "-c", f"test $(stat -c %s {STATE}/samples.jsonl) -lt 3000000"])
+    again = host.namespace.run(["pgrep", "-P", supervisor]).stdout.strip()
+    status = host.namespace.read(f"/proc/{again}/status")
+    peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+    assert peak < 20 * 1024
+    assert host.info()["pending"]
 
 
 @pytest.mark.parametrize("line", ["{}", "5", '{"phase": 3, "boot_id": 1, "counters": []}'])
