@@ -245,6 +245,7 @@ class Trials:
                 # Anew too: however long the guard took to come up, that is none of the time to confirm.
                 record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
+                log("rollout %s is armed: its guard watches, nothing is written yet" % rollout_id)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
                 _sysctl_file.write(_sysctl_file.run_path(path), content)

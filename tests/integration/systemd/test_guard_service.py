@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import time
 from typing import Any
 
@@ -83,6 +84,35 @@ def test_stopped_by_hand_it_takes_the_time_that_it_needs(host: Any) -> None:
     assert host.whole() == before
     host.wait_until_clean(seconds=5)
     assert host.info()["history"][0]["reason"] == "its guard was told to stop"
+
+
+def test_each_turn_is_in_the_log(host: Any) -> None:
+    def logged() -> list[str]:
+        return str(host.output("journalctl", "--identifier=nettune", "--output=cat")).splitlines()
+
+    host.trial("started")
+    make_rejects(host)
+    host.wait_until_clean(seconds=5)
+    reason = host.info()["history"][0]["reason"]
+    assert re.match(r"\d+ timestamp rejects in \d+ new connections: ", reason)
+    armed, on_trial, tripped, rolled_back = logged()
+    assert armed == "rollout r1 is armed: its guard watches, nothing is written yet"
+    assert on_trial.startswith("rollout r1 is on trial: net.ipv4.ip_forward=1, net.ipv4.tcp_fin_timeout=20; ")
+    assert tripped == f"the guard of rollout r1 tripped: {reason}"
+    assert rolled_back.startswith(f"rollout r1 is rolled back: {reason}; ")
+
+    host.trial("started", rollout_id="r2", force=True)
+    host.run(["sysctl", "-w", "net.ipv4.tcp_fin_timeout=44"])
+    drift = "rollout r2: net.ipv4.tcp_fin_timeout is 44, and the trial gave it 20: somebody else writes it"
+    host.wait_for(["sh", "-c", f"journalctl --identifier=nettune --output=cat | grep -qxF '{drift}'"])
+    host.run(["sysctl", "-w", "net.ipv4.tcp_fin_timeout=20"])
+    host.trial("confirmed")
+    assert [line.split(":")[0] for line in logged()[4:]] == [
+        "rollout r2 is armed",
+        "rollout r2 is on trial",
+        "rollout r2",
+        "rollout r2 is confirmed",
+    ]
 
 
 def test_killed_it_continues_with_the_deadline_and_the_baseline(host: Any) -> None:
