@@ -479,12 +479,13 @@ class Trials:
     def put_back(self, record):
         """The old values, and nothing else: for a guard whose state folder cannot be used."""
         if record["phase"] == "undoing":
-            _restore_file(record)
+            self._restore_file(record)
         elif _is_persisted(record):
             return
         elif record["phase"] in ("armed", "writing"):
             # The first writes may have come since the guard looked last.
-            record = dict(record, side_effects=side_effects(record["tree"], record["applied"]))
+            found = side_effects(record["tree"], record["applied"])
+            record = dict(record, phase="writing", side_effects=found)
         _restore(*before_and_after(record))
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
