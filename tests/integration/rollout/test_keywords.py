@@ -9,16 +9,18 @@ max_fail_percentage; an unreachable host lets the next batch begin, and enters n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import module_runs
 import pytest
 from fleet import Fleet
 
 Make = Callable[[int], Fleet]
 
-# Waves of host1, of host2 and host3, and of host4.
 WAVES = {"tune_waves": [1, 2, "100%"]}
+MEMBERS = [["host1"], ["host2", "host3"], ["host4"]]
 OLD, NEW, UNTOUCHED = "old", "new", "untouched"
 
 
@@ -62,13 +64,23 @@ def broken(fleet: Fleet, what: dict[str, Any]) -> tuple[str, ...]:
 def test_what_goes_wrong_in_the_playbook(make_fleet: Make, case: str) -> None:
     what, fates = CASES[case]
     fleet = make_fleet(4)
-    result = fleet.run("tune", WAVES, *broken(fleet, what))
+    module_runs.count(fleet.lab, fleet.hosts)
+    result = fleet.run("tune", {**WAVES, **module_runs.VARIABLES}, *broken(fleet, what))
     assert fleet.fates() == dict(zip(fleet.hosts, fates, strict=True))
     assert (result.returncode == 0) == (not what)
     assert "Traceback" not in result.stdout + result.stderr
+    (path,) = fleet.reports.glob("*.json")
+    # Named also where none is left in the play.
+    reached = [list(wave["hosts"]) for wave in json.loads(path.read_text())["waves"]]
     if what:
         assert "is rolled back, and no further wave starts" in result.stdout
-        assert list(fleet.reports.glob("*.json"))
+        assert set(what) <= set(reached[-1])
+    assert reached == MEMBERS[: len(reached)]
+    runs = {host: len(module_runs.on(fleet.lab, host)) for host in fleet.hosts}
+    # Facts, start, confirm, roll back.
+    assert max(runs.values()) <= 4, runs
+    if case == "member is lost before it is confirmed":
+        assert runs == {"host1": 3, "host2": 2, "host3": 4, "host4": 1}
 
 
 KEYWORDS: dict[str, dict[str, Any]] = {
@@ -79,15 +91,17 @@ KEYWORDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("serial", [1, 2])
 @pytest.mark.parametrize("how", ["fails", "unreachable"])
 @pytest.mark.parametrize("keywords", KEYWORDS)
-def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, how: str) -> None:
-    fleet = make_fleet(2)
+def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, how: str, serial: int) -> None:
+    """With nobody else in the batch, and with one on whom nothing is wrong."""
+    fleet = make_fleet(serial + 1)
     play = fleet.play(
         {
             "hosts": "all",
             "gather_facts": False,
-            "serial": 1,
+            "serial": serial,
             **KEYWORDS[keywords],
             "roles": [{"role": "nettune.kernel.tune"}],
         },
@@ -95,9 +109,41 @@ def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, 
     )
     what: dict[str, Any] = {"host1": FAILS if how == "fails" else GONE_IN_SOAK}
     result = fleet.run(play, {}, *broken(fleet, what))
-    assert fleet.fates() == {"host1": OLD, "host2": UNTOUCHED}
+    assert list(fleet.fates().values()) == [OLD] * serial + [UNTOUCHED]
     assert result.returncode != 0
     assert "A later play runs" not in result.stdout
+    # Begun before any of its batch was touched, so a later batch has left none.
+    (path,) = fleet.reports.glob("*.json")
+    assert list(json.loads(path.read_text())["waves"][-1]["hosts"]) == fleet.hosts[:serial]
+
+
+# What ends before the role or after it, on which host, and what becomes of the three.
+META: dict[str, tuple[dict[str, tuple[str, str]], list[str]]] = {
+    "end_batch before, end_play after": (
+        {"pre_tasks": ("end_batch", "host1"), "post_tasks": ("end_play", "host2")},
+        [UNTOUCHED, NEW, UNTOUCHED],
+    ),
+    "end_batch after, end_play before": (
+        {"post_tasks": ("end_batch", "host1"), "pre_tasks": ("end_play", "host2")},
+        [NEW, UNTOUCHED, UNTOUCHED],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", META)
+def test_a_play_of_ones_own_that_ends_early(make_fleet: Make, case: str) -> None:
+    ends, fates = META[case]
+    fleet = make_fleet(3)
+    tasks = {
+        section: [{"ansible.builtin.meta": what, "when": f"inventory_hostname == '{host}'"}]
+        for section, (what, host) in ends.items()
+    }
+    own = {"hosts": "all", "gather_facts": False, "serial": 1, "roles": ["nettune.kernel.tune"], **tasks}
+    later = {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "A later play runs"}}]}
+    result = fleet.run(fleet.play(own, later), {})
+    assert result.returncode == 0
+    assert "A later play runs" in result.stdout
+    assert list(fleet.fates().values()) == fates
 
 
 def test_batches_of_a_play_of_ones_own(make_fleet: Make) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import controller
+import module_runs
 import pytest
 from labs import Lab
 
@@ -181,9 +182,12 @@ def test_what_the_guard_goes_by_is_passed_on(run: Any, tmp_path: pathlib.Path, l
     # The look itself opens a connection. A set of its own, for it is refused from then on.
     guard = {"max_rise": {"Tcp.PassiveOpens": 0}}
     variables = {"tune_sysctl": {FIN_TIMEOUT: 29}, "tune_on_inconclusive": "promote", "tune_soak": 8}
-    result = run("tune", {**variables, "tune_guard": guard})
+    module_runs.count(lab, HOSTS)
+    result = run("tune", {**variables, **module_runs.VARIABLES, "tune_guard": guard})
     assert result.returncode != 0
     assert "Wave 1: roll_back: the guard rolled back host1 (" in result.stdout
+    # Facts, start, why its guard rolled back, roll back; and nothing but facts of the others.
+    assert [len(module_runs.on(lab, host)) for host in HOSTS] == [4, 1, 1]
     assert info(lab, "host1")["history"][0]["by_evidence"]
 
 

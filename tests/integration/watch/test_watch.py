@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import controller
+import module_runs
 import pytest
 from labs import CHECKOUT, Lab
 
@@ -29,11 +30,6 @@ QUICK = {
 }
 # Nobody else has this address. host1 sends to it by another way than the one by which it is sent to from there.
 ELSEWHERE = "10.99.0.1"
-COUNTING_PYTHON = "/usr/local/bin/counting-python"
-COUNTING = f"""#!/bin/sh
-echo "$*" >> /var/log/modules
-exec {sys.executable} "$@"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +46,16 @@ def tallies_of(record: dict[str, Any], source: str) -> list[dict[str, Any]]:
 
 
 def test_a_good_rollout_runs_three_modules_on_a_host(rollout: Any, lab: Lab) -> None:
-    for host in ("host1", "host2", "host3"):
-        lab.shell(host, f"echo '{COUNTING}' > {COUNTING_PYTHON}; chmod +x {COUNTING_PYTHON}")
+    module_runs.count(lab, ("host1", "host2", "host3"))
     variables = {**QUICK, "tune_sysctl": {FIN_TIMEOUT: 31}, "tune_soak": 4, "tune_soak_max": 4}
-    variables.update(ansible_python_interpreter=COUNTING_PYTHON, tune_observers=["host3"])
+    variables.update(module_runs.VARIABLES, tune_observers=["host3"])
     # A module that is piped into Python has no name.
     done = rollout(lab, variables, ANSIBLE_PIPELINING="0")
     assert done.returncode == 0, done.stdout
     for host in ("host1", "host2"):
-        runs = lab.shell(host, "grep -o 'AnsiballZ_[a-z_]*' /var/log/modules").splitlines()
         # Facts, start, confirm; at most four are promised.
-        assert runs == ["AnsiballZ_net_facts", "AnsiballZ_sysctl_trial", "AnsiballZ_sysctl_trial"]
-    assert "Ansiball" not in lab.shell("host3", "cat /var/log/modules", check=False)
+        assert module_runs.on(lab, host) == ["net_facts", "sysctl_trial", "sysctl_trial"]
+    assert module_runs.on(lab, "host3") == []
 
 
 def test_damage_that_only_an_observer_feels(rollout: Any, record: Any, lab: Lab) -> None:
