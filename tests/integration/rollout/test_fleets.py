@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import controller
 import pytest
 from fleet import CONFIRMED, FIN_TIMEOUT, PENDING, Fleet
 from labs import CHECKOUT
@@ -20,6 +21,13 @@ Make = Callable[[int], Fleet]
 
 def fates(fleet: Fleet, **values: str) -> str:
     return " ".join(fleet.fates(**values).values())
+
+
+def wait_for_trial(fleet: Fleet, host: str) -> None:
+    give_up = time.monotonic() + 60
+    while PENDING not in fleet.state(host):
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
 
 
 def planned(fleet: Fleet, variables: dict[str, Any], *options: str) -> list[str]:
@@ -38,12 +46,49 @@ def test_a_limit_and_one_fork(make_fleet: Make) -> None:
     assert fates(fleet) == "untouched new new"
 
 
-def test_one_host(make_fleet: Make) -> None:
+def test_one_host_in_the_words_of_ansibles_own_callback(make_fleet: Make) -> None:
     fleet = make_fleet(1)
-    result = fleet.run("tune", {})
+    variables = {"tune_soak": 8, "tune_soak_max": 8, "tune_look_every": 2}
+    result = fleet.run("tune", variables, ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
     assert result.returncode == 0
-    assert "wave 1: 1 host: host1\n" in result.stdout
     assert fates(fleet) == "new"
+    (path,) = fleet.reports.glob("*.html")
+    assert "PLAY RECAP" in result.stdout
+    # The plan, how it goes, the verdict, the report.
+    told = (r"wave 1: 1 host: host1\b", r"\+\d+ s  0 timestamp rejects", "Wave 1: inconclusive: ", f"Report: {path}\\b")
+    at = [match.start() if (match := re.search(words, result.stdout)) else -1 for words in told]
+    assert -1 not in at
+    assert at == sorted(at)
+
+
+def test_more_hosts_in_a_wave_than_forks(make_fleet: Make) -> None:
+    """The deadline of the first host lasts until the last one has begun, and each has waited for its guard."""
+    fleet = make_fleet(3)
+    # Too short for one round after another, if rounds added nothing.
+    short = {"tune_waves": ["100%"], "tune_baseline": 2, "tune_confirm_grace": 4}
+    result = fleet.run("tune", short, "--forks", "1")
+    assert result.returncode == 0
+    assert fates(fleet) == "new new new"
+
+
+def test_a_trial_of_somebody_else_that_began_while_an_earlier_wave_soaked(make_fleet: Make) -> None:
+    fleet = make_fleet(3)
+    theirs = {"state": "started", "rollout_id": "theirs", "sysctl": {FIN_TIMEOUT: 20}, "guard": {"baseline_seconds": 0}}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        variables = {"tune_waves": [1, "100%"], "tune_soak": 8, "tune_soak_max": 8}
+        rollout = pool.submit(fleet.run, "tune", variables)
+        wait_for_trial(fleet, "host1")
+        assert controller.module(fleet.lab.inventory, "host2", "sysctl_trial", theirs).returncode == 0
+        result = rollout.result()
+    assert result.returncode != 0
+    assert re.search(r"host2: a trial is pending here: rollout theirs by root", result.stdout)
+    assert "Wave 2 of 2 is rolled back" in result.stdout
+    # It goes on, to its own end.
+    keep = {"state": "confirmed", "rollout_id": "theirs"}
+    assert controller.module(fleet.lab.inventory, "host2", "sysctl_trial", keep).returncode == 0
+    assert fleet.fates(new="20")["host2"] == "new"
+    found = fleet.fates()
+    assert (found["host1"], found["host3"]) == ("new", "old")
 
 
 def test_where_half_is_done_already_the_canary_is_of_the_other_half(make_fleet: Make) -> None:
@@ -110,10 +155,7 @@ def test_two_people_at_once(make_fleet: Make, waves: list[Any]) -> None:
         first = pool.submit(
             fleet.run, "tune", {"tune_waves": waves, "tune_rollout_id": "first", "tune_soak": 15, "tune_soak_max": 15}
         )
-        give_up = time.monotonic() + 60
-        while PENDING not in fleet.state("host1"):
-            assert time.monotonic() < give_up
-            time.sleep(0.1)
+        wait_for_trial(fleet, "host1")
         theirs = {"tune_waves": waves, "tune_rollout_id": "second", "tune_sysctl": {FIN_TIMEOUT: 20}}
         second = fleet.run("tune", theirs)
         assert not first.done(), "the second came too late"
