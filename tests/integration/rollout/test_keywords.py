@@ -112,9 +112,6 @@ def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, 
     assert list(fleet.fates().values()) == [OLD] * serial + [UNTOUCHED]
     assert result.returncode != 0
     assert "A later play runs" not in result.stdout
-    # Begun before any of its batch was touched, so a later batch has left none.
-    (path,) = fleet.reports.glob("*.json")
-    assert list(json.loads(path.read_text())["waves"][-1]["hosts"]) == fleet.hosts[:serial]
 
 
 # What ends before the role or after it, on which host, and what becomes of the three.
