@@ -26,11 +26,11 @@ QUICK = {
     "tune_controls": 0,
     "tune_on_inconclusive": "promote",
 }
+# A trial that ends goes from here last, so it is looked for first: what follows is then how it has ended.
 STATE = """
-    cat /proc/sys/net/ipv4/tcp_fin_timeout
-    find /etc/sysctl.d /run/sysctl.d -name '*nettune*'
     find /var/lib/nettune -type f 2>/dev/null
-    true
+    find /etc/sysctl.d /run/sysctl.d -name '*nettune*'
+    cat /proc/sys/net/ipv4/tcp_fin_timeout
 """
 CONFIRMED = "/etc/sysctl.d/90-nettune.conf"
 PENDING = "/var/lib/nettune/trial.json"
@@ -81,7 +81,7 @@ class Fleet:
             while PENDING in (state := self.state(host)):
                 assert time.monotonic() < give_up, f"{host} is on trial still"
                 time.sleep(0.2)
-            value, *files = state
+            *files, value = state
             if value == new and CONFIRMED in files:
                 fates[host] = "new"
             elif value == old and not any(path.startswith(("/etc", "/run")) for path in files):
