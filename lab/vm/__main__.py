@@ -18,6 +18,7 @@ from collections.abc import Iterator
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import command_line
+import namespaces as ns
 from command_line import UsageError
 from vm import boot, cache, debian, kernels, root
 from vm.machine import Machine, all_machines
@@ -95,6 +96,8 @@ def _name(arguments: argparse.Namespace) -> str:
 
 def _wish(arguments: argparse.Namespace) -> boot.Wish:
     if arguments.bound_to:
+        if arguments.bound_to == os.getppid():
+            ns.die_with_parent()  # from the first moment, not only once there is a keeper
         os.close(command_line.process(arguments.bound_to))
     kernel = kernels.get(arguments.kernel, arguments.modules)
     return boot.Wish(kernel, arguments.cpus, arguments.memory, arguments.bound_to)

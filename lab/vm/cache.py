@@ -12,6 +12,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
+import namespaces as ns
+
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 FOLDER = CHECKOUT / ".cache" / "vm"
@@ -46,7 +48,15 @@ def folder(name: str, recipe: Sequence[pathlib.Path], make: Callable[[pathlib.Pa
 
 
 def run(*command: str | pathlib.Path, directory: pathlib.Path | None = None, text: str = "") -> None:
-    done = subprocess.run(command, cwd=directory, input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=ns.die_with_parent,
+    )
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-5:]
         raise MakeError(f"{' '.join(map(str, command))}: {' / '.join(last)}")

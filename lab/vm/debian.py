@@ -9,6 +9,8 @@ import pathlib
 import subprocess
 import tempfile
 
+import namespaces as ns
+
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -62,12 +64,19 @@ class Suite:
         with tempfile.TemporaryDirectory(dir=folder.parent) as download:
             self._apt("apt-get", "download", package, directory=download)
             (file,) = pathlib.Path(download).glob("*.deb")
-            subprocess.run(["dpkg-deb", "--extract", file, folder], check=True)
+            subprocess.run(["dpkg-deb", "--extract", file, folder], check=True, preexec_fn=ns.die_with_parent)
 
     def _apt(self, program: str, *words: str, directory: str | None = None) -> str:
         command = [program, *self._options, *words]
         done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=600
+            command,
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=600,
+            preexec_fn=ns.die_with_parent,
         )
         if done.returncode != 0:
             reasons = [line for line in done.stderr.splitlines() if line.startswith("E:")] or [done.stderr.strip()]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import pathlib
 import subprocess
 
+import namespaces as ns
 from vm import cache, debian
 
 RECIPE = cache.HERE / "make_root"
-# debootstrap mounts /proc; whatever ends it, the mounts end with these namespaces.
+# debootstrap mounts /proc; whatever ends it or us, its mounts and processes end with these namespaces.
 ALONE = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 FREE_MEGABYTES = 1024
 
@@ -25,6 +26,7 @@ def _make(folder: pathlib.Path) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
+            preexec_fn=ns.die_with_parent,
         )
     if done.returncode != 0:
         last = " / ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])

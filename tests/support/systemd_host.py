@@ -37,6 +37,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "tests" / "images" / "systemd"
 PROGRAMS = ("podman", "runc", "debootstrap")
 NAME = "host"
+# Whatever ends it or us, its mounts and processes end with these namespaces.
+ALONE = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
 
 PODMAN_CONFIGURATION = """
 [engine]
@@ -89,7 +91,11 @@ def make_image() -> pathlib.Path:
             shutil.rmtree(unfinished, ignore_errors=True)
             with open(folder / "log", "w") as log:
                 done = subprocess.run(
-                    [RECIPE, unfinished], stdin=subprocess.DEVNULL, stdout=log, check=False, stderr=subprocess.STDOUT
+                    [*ALONE, RECIPE, unfinished],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    check=False,
                 )
             if done.returncode:
                 raise ImageError(f"the image could not be made: see {folder / 'log'}")

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -74,6 +76,41 @@ def life() -> Iterator[Life]:
     assert not life.processes()
     assert not life.directory.exists()
     assert life.mounts() == mounts
+
+
+def mentioning(path: pathlib.Path) -> list[str]:
+    """The command lines with that path."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may just have ended
+            found.append(entry.read_bytes().decode(errors="replace").replace("\0", " "))
+    return [line for line in found if str(path) in line]
+
+
+@pytest.fixture
+def without_root(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A checkout in which the root file system has yet to be made; a kernel that this one has comes along."""
+    shutil.copytree(ROOT / "lab", tmp_path / "lab")
+    for kernel in (ROOT / ".cache" / "vm").glob("kernel-6.1-*"):
+        shutil.copytree(kernel, tmp_path / ".cache" / "vm" / kernel.name)
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def test_killed_while_the_root_file_system_is_made(life: Life, without_root: pathlib.Path) -> None:
+    up = shlex.join([sys.executable, str(without_root / "lab" / "vm"), "up", "6.1"])
+    # The second begins anew where the first has left it.
+    for command in (f"exec {up}", f"{up} --bound-to $$ & wait"):
+        with subprocess.Popen(["sh", "-c", command], stderr=subprocess.PIPE) as shell:
+
+            def is_under_way(shell: subprocess.Popen[bytes] = shell) -> bool:
+                assert shell.poll() is None, shell.stderr and shell.stderr.read()
+                unpacked = without_root.glob(".cache/vm/root.unfinished/tree/var/lib/dpkg")
+                return any(unpacked) and any("debootstrap" in line for line in mentioning(without_root))
+
+            life.wait_until(is_under_way, seconds=300)
+            shell.kill()
+        life.wait_until(lambda: not mentioning(without_root))
 
 
 def test_killed_while_it_comes_up(life: Life) -> None:
