@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,8 @@ TRACES = "find /etc/sysctl.d /run/sysctl.d /var/lib/nettune -name '*nettune*' 2>
 
 
 class Fleet:
-    def __init__(self, machines: list[Machine], directory: pathlib.Path) -> None:
+    def __init__(self, machines: list[Machine], missing: list[str], directory: pathlib.Path) -> None:
+        self.missing = missing
         self.machines = {machine.host: machine for machine in machines}
         self.before = self.values()
         self.sets = {host: {key: PROPOSED[key] for key in known} for host, known in self.before.items()}
@@ -60,13 +60,14 @@ def fleet(new_machine: Callable[[str, str], Machine], tmp_path_factory: pytest.T
             except pytest.skip.Exception as reason:
                 missing.append(str(reason))
     by_release = {machine.release: machine for machine in machines}
-    print(f"rollout over kernels {', '.join(sorted(by_release))}", *missing, sep="; ", file=sys.stderr)
     if len(by_release) < 2:
         pytest.skip(f"a rollout over several kernels needs two: {'; '.join(missing)}")
-    return Fleet([*by_release.values()], tmp_path_factory.mktemp("rollouts"))
+    return Fleet([*by_release.values()], missing, tmp_path_factory.mktemp("rollouts"))
 
 
-def test_what_one_kernel_lacks_is_refused_before_any_host_is_touched(fleet: Fleet) -> None:
+def test_what_a_kernel_lacks_is_refused_before_any_host_is_touched(fleet: Fleet, tell: Callable[[str], None]) -> None:
+    releases = sorted(machine.release for machine in fleet.machines.values())
+    tell("; ".join([f"rollout over kernels {', '.join(releases)}", *fleet.missing]))
     done = fleet.rollouts.run("tune", {"tune_sysctl": PROPOSED})
     assert done.returncode != 0
     for key in PROPOSED:
