@@ -5,7 +5,7 @@
 
 A test that asks for `machine` runs once for each kernel of KERNELS, or once for the kernel that KERNEL_IMAGE (and
 MODULES) names. `@pytest.mark.kernels("6.1")` keeps it to the named ones of KERNELS; a kernel that was brought is always
-meant. A kernel that cannot be had here is a skipped test that says so. All tests share the machine of their kernel and
+meant. A kernel that cannot be had here is a skipped test that says so, or a failed one if NEED_KERNELS names it. All tests share the machine of their kernel and
 leave it as they found it, or reboot it.
 
     machine.run("ip link | grep eth0")      a shell line; a list of words reaches the program as it is.
@@ -52,6 +52,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = ROOT / "lab" / "vm"
 KERNELS = ["5.10", "6.1", "6.12"]
 BROUGHT = os.environ.get("KERNEL_IMAGE", "")
+NEEDED = os.environ.get("NEED_KERNELS", "").replace(",", " ").split()
 
 CHECKOUT = "/opt/checkout"
 ENVIRONMENT = f"PYTHONPATH=/opt/controller:{CHECKOUT}/playbooks/collections PYTHONDONTWRITEBYTECODE=1"
@@ -77,7 +78,8 @@ class Machine:
             words += ["--modules", os.environ["MODULES"]]
         done = self._tool("up", *words)
         if done.returncode == CANNOT_BE_HAD:
-            pytest.skip(done.stderr.strip())
+            absent = pytest.fail if self.kernel in NEEDED else pytest.skip
+            absent(done.stderr.strip())
         assert done.returncode == 0, done.stderr
         self.started = done.stdout.partition("\n")[0]
         about = json.loads((self.directory / "lab.json").read_text())
