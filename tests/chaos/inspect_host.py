@@ -57,12 +57,15 @@ def left():
     )
 
 
-def history():
+def document(name, nothing):
+    """What is remembered under that name; `nothing` where there is no such file."""
     try:
-        with open(f"{STATE}/history.json") as stream:
+        with open(f"{STATE}/{name}") as stream:
             return json.load(stream)["document"]
-    except (OSError, ValueError):
-        return []
+    except OSError:
+        return nothing
+    except ValueError:
+        return "damaged"
 
 
 if __name__ == "__main__":
@@ -72,7 +75,9 @@ if __name__ == "__main__":
                 "tree": tree(),
                 "files": files("/etc/sysctl.d"),
                 "left": left() + guards(),
-                "history": history(),
+                "history": document("history.json", []),
+                "confirmed": document("confirmed.json", []),
+                "originals": document("originals.json", {"values": {}, "files": {}}),
             }
         )
     )

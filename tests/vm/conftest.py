@@ -5,8 +5,8 @@
 
 A test that asks for `machine` runs once for each kernel of KERNELS, or once for the kernel that KERNEL_IMAGE (and
 MODULES) names. `@pytest.mark.kernels("6.1")` keeps it to the named ones of KERNELS; a kernel that was brought is always
-meant. A kernel that cannot be had here is a skipped test that says so, or a failed one if NEED_KERNELS names it. All tests share the machine of their kernel and
-leave it as they found it, or reboot it.
+meant. A kernel that cannot be had here is a skipped test that says so, or a failed one where NEED_KERNELS names it. All
+tests share the machine of their kernel and leave it as they found it, or reboot it.
 
     machine.run("ip link | grep eth0")      a shell line; a list of words reaches the program as it is.
                                             Fails the test unless it succeeds (`check=False`); `input=`, `timeout=`

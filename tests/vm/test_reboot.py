@@ -24,6 +24,7 @@ SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.t
 START = start_arguments(SET, confirm_within=600, force=True)
 CONFIRM = {"rollout_id": "r1"}
 UNDO = {"reason": "a test"}
+NEXT = {"net.ipv4.tcp_fin_timeout": "25"}
 TOOLS = "/opt/chaos"
 # A boot takes its time, and what fails is the same code: one kernel is for every point, others are for the main ones.
 EVERY_POINT = "6.1"
@@ -52,6 +53,29 @@ class Host:
         assert "operations" in answer, answer
         return int(answer["operations"])
 
+    def start(self) -> str:
+        """The id of the trial that has begun."""
+        self.step("start", START)
+        found = self.pending()
+        assert found
+        return found
+
+    def pending(self) -> str | None:
+        """The id of the trial that the journal is about."""
+        text = self._machine.output("cat /var/lib/nettune/trial.json")
+        return str(json.loads(text)["document"]["id"]) if text else None
+
+    def next_run(self, old: dict[str, Any]) -> None:
+        """Whatever was there before: another set goes its whole way, by the module and without force."""
+        more = {"sysctl": NEXT, "rollout_id": "next", "guard": {"enabled": False, "baseline_seconds": 0}}
+        for state, arguments in (("started", more), ("confirmed", {}), ("rolled_back", {})):
+            answer = self._machine.module("sysctl_trial", state=state, **arguments)
+            assert answer.get("changed"), answer
+            assert not answer.get("failed"), answer
+            if state == "confirmed":
+                assert self.look()["files"][PATH][3].splitlines()[-1] == "net.ipv4.tcp_fin_timeout = 25"
+        assert is_like(self.look(), old)
+
     def crash_at(self, name: str, arguments: dict[str, Any], number: int, when: str) -> None:
         """Crash before or after the n-th thing that the step does, where it waits for what never comes."""
         step = f"mkfifo /run/never; {_step(name, arguments, number, when)} <>/run/never"
@@ -73,6 +97,13 @@ def differences(host: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, 
     ]
 
 
+def remembered(host: dict[str, Any]) -> Any:
+    """What nettune remembers for as long as a set is confirmed, without the name of the trial."""
+    assert isinstance(host["confirmed"], list), host["confirmed"]
+    records = [{name: value for name, value in record.items() if name != "id"} for record in host["confirmed"]]
+    return {"confirmed": records, "originals": host["originals"]}
+
+
 def is_like(host: dict[str, Any], other: dict[str, Any]) -> bool:
     return not differences(host, other)
 
@@ -92,10 +123,14 @@ def old(machine: Any, host: Host) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def new(machine: Any, host: Host, old: dict[str, Any]) -> dict[str, Any]:
     """The host as it boots with the set confirmed, and after that undone."""
-    host.step("start", START)
+    trial = host.start()
     host.step("confirm", CONFIRM)
     machine.reboot_hard()
     booted = host.look()
+    assert [record["id"] for record in booted["confirmed"]] == [trial]
+    assert {key: booted["originals"]["values"][key] for key in SET} == {
+        key: old["tree"][key.replace(".", "/")] for key in SET
+    }
     assert {key: booted["tree"][key.replace(".", "/")] for key in SET} == SET
     assert booted["files"][PATH][3] == START["content"]
     assert booted["left"] == []
@@ -104,9 +139,13 @@ def new(machine: Any, host: Host, old: dict[str, Any]) -> dict[str, Any]:
     return booted
 
 
-def settle(host: Host, old: dict[str, Any], new: dict[str, Any]) -> str:
-    """After a crash: which of both the host has booted as, and stays with the next look. Leaves it old."""
+def settle(host: Host, old: dict[str, Any], new: dict[str, Any], trial: str | None = None) -> str:
+    """After a crash: which of both the host has booted as, and stays with the next look. Leaves it old.
+
+    trial: whose outcome must be known then; where none had begun for certain, whatever the journal is about.
+    """
     booted = host.look()
+    trial = trial or host.pending()
     # It may be there as long as nobody has looked.
     booted["files"].pop(INCOMPLETE, None)
     outcome = "new" if is_like(booted, new) else "old"
@@ -115,9 +154,14 @@ def settle(host: Host, old: dict[str, Any], new: dict[str, Any]) -> str:
     settled = host.look()
     assert not differences(settled, booted), "no longer what it has booted as"
     assert settled["left"] == []
-    if settled["history"]:
-        assert settled["history"][0]["state"] == ("confirmed" if outcome == "new" else "rolled_back")
+    assert remembered(settled) == remembered(new if outcome == "new" else old)
+    if trial:
+        last = settled["history"][0]
+        assert (last["id"], last["state"]) == (trial, "confirmed" if outcome == "new" else "rolled_back")
+    else:
+        assert settled["history"] == booted["history"]
     if outcome == "new":
+        assert [record["id"] for record in settled["confirmed"]] == [trial]
         host.step("roll_back", UNDO)
         assert is_like(host.look(), old)
     return outcome
@@ -129,35 +173,44 @@ def test_before_arming(host: Host, old: dict[str, Any], new: dict[str, Any]) -> 
     host.crash_at("start", START, 1, "before")
     assert settle(host, old, new) == "old"
     assert host.look()["history"] == former
+    host.next_run(old)
 
 
 @ON_ONE_KERNEL
 @pytest.mark.parametrize("point", [2, 4])
 def test_while_it_arms_and_writes(point: int, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
+    former = host.look()["history"]
     host.crash_at("start", START, point, "after")
     assert settle(host, old, new) == "old"
+    if point > 2:  # Before, its first line may be lost, and then nothing has happened.
+        assert host.look()["history"][0]["id"] not in [entry["id"] for entry in former]
+    host.next_run(old)
 
 
 def test_on_trial(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
-    host.step("start", START)
+    trial = host.start()
     assert machine.output("cat /proc/sys/net/ipv4/tcp_fin_timeout") == "20"
     machine.reboot_hard()
-    assert settle(host, old, new) == "old"
+    assert settle(host, old, new, trial) == "old"
     assert "rebooted" in host.look()["history"][0]["reason"]
+    host.next_run(old)
 
 
 def test_at_each_step_of_confirming(
     machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any], tell: Any
 ) -> None:
-    host.step("start", START)
+    host.start()
     points = host.step("confirm", CONFIRM)
     assert points >= 4
     host.step("roll_back", UNDO)
-    outcomes = {}
+    outcomes: dict[int, str] = {}
     for point in range(1, points + 1, 1 if machine.kernel in (BROUGHT, EVERY_POINT) else points // 2):
-        host.step("start", START)
+        trial = host.start()
         host.crash_at("confirm", CONFIRM, point, "after")
-        outcomes[point] = settle(host, old, new)
+        outcome = settle(host, old, new, trial)
+        if outcome not in outcomes.values():
+            host.next_run(old)
+        outcomes[point] = outcome
     told = " ".join(f"{point}:{outcome}" for point, outcome in outcomes.items())
     tell(f"{machine.release}: confirming, a crash after each of these of {points} points: {told}")
     # Once it is new it stays new.
@@ -166,24 +219,27 @@ def test_at_each_step_of_confirming(
 
 
 def test_after_confirming(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
-    host.step("start", START)
+    trial = host.start()
     host.step("confirm", CONFIRM)
     machine.reboot_hard()
-    assert settle(host, old, new) == "new"
+    assert settle(host, old, new, trial) == "new"
+    host.next_run(old)
 
 
 @ON_ONE_KERNEL
 def test_after_rolling_back(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
-    host.step("start", START)
+    trial = host.start()
     host.step("roll_back", UNDO)
     machine.reboot_hard()
-    assert settle(host, old, new) == "old"
+    assert settle(host, old, new, trial) == "old"
+    host.next_run(old)
 
 
 @ON_ONE_KERNEL
 def test_after_undoing_what_was_confirmed(machine: Any, host: Host, old: dict[str, Any], new: dict[str, Any]) -> None:
-    host.step("start", START)
+    trial = host.start()
     host.step("confirm", CONFIRM)
     host.step("roll_back", UNDO)
     machine.reboot_hard()
-    assert settle(host, old, new) == "old"
+    assert settle(host, old, new, trial) == "old"
+    host.next_run(old)
