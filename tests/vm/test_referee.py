@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import referee_tool
+from ansible_collections.nettune.kernel.plugins.plugin_utils.parameters import catalogue
 
 from .conftest import CHECKOUT
 
@@ -16,11 +17,15 @@ referee = referee_tool.referee  # a fixture
 
 
 def test_the_kernel_agrees(machine: Any, referee: Any, tell: Any) -> None:
-    # With the keys of what is a module here.
-    machine.run("modprobe -a ip_vs nf_conntrack ipip || true")
+    # With the keys of whatever is a module here, and a tunnel's.
+    needs = {catalogue().find(name).needs for name in catalogue()}
+    modules = ["ipip", *sorted(name for name in needs if name and not name.startswith("CONFIG_"))]
+    machine.run(["modprobe", "--all", *modules], check=False)
+    there = machine.output(f"cd /sys/module && ls -d {' '.join(modules)} 2>/dev/null").split()
     recorded = json.loads(machine.run(f"python3 {CHECKOUT}/tools/referee --record", timeout=600).stdout)
     verdict = referee.judge(recorded)
-    tell(f"{machine.started}\n{verdict}")
+    absent = [name for name in modules if name not in there]
+    tell(f"{machine.started}\nwith {', '.join(there)}; without {', '.join(absent) or 'none'}\n{verdict}")
     assert not verdict.wrong, str(verdict)
     assert not verdict.unused, str(verdict)
     assert verdict.asked["presence"] > 500
