@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import tempfile
 
+import debian_mirror
 import namespaces as ns
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -16,19 +17,6 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 class UnreachableError(Exception):
     """The suite, or a package of it, cannot be had here."""
-
-
-def mirror() -> str:
-    known = _mirrors("Debian")
-    if not known:
-        raise UnreachableError("apt knows no Debian mirror here: add one to its sources and run apt-get update")
-    return known[0]
-
-
-def _mirrors(label: str) -> list[str]:
-    form = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    done = subprocess.run([*form, f"Label: {label}"], capture_output=True, text=True, check=False)
-    return done.stdout.split()
 
 
 class Suite:
@@ -39,8 +27,9 @@ class Suite:
         for folder in ("lists", "archives"):
             (cache / folder / "partial").mkdir(parents=True, exist_ok=True)
         sources = cache / "sources.list"
-        origins = [f"{mirror()} {name}"]
-        origins += [f"{security} {name.partition('-')[0]}-security" for security in _mirrors("Debian-Security")[:1]]
+        origins = [f"{debian_mirror.mirror()} {name}"]
+        security = next(debian_mirror.known("Debian-Security"), None)
+        origins += [f"{security} {name}-security"] if security else []
         lines = [f"deb [arch=amd64 signed-by={KEYRING}] {origin} main\n" for origin in origins]
         sources.write_text("".join(lines), encoding="utf-8")
         settings = {

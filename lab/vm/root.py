@@ -8,8 +8,9 @@ from __future__ import annotations
 import pathlib
 import subprocess
 
+import debian_mirror
 import namespaces as ns
-from vm import cache, debian
+from vm import cache
 
 RECIPE = cache.HERE / "make_root"
 # debootstrap mounts /proc; whatever ends it or us, its mounts and processes end with these namespaces.
@@ -21,7 +22,7 @@ def _make(folder: pathlib.Path) -> None:
     log = folder.parent / "root.log"
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
-            [*ALONE, RECIPE, debian.mirror(), folder / "tree"],
+            [*ALONE, RECIPE, debian_mirror.mirror(), folder / "tree"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -35,6 +35,7 @@ from collections.abc import Iterator, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "tests" / "images" / "systemd"
+MIRROR = ROOT / "lab" / "debian_mirror.py"
 PROGRAMS = ("podman", "runc", "debootstrap")
 NAME = "host"
 # Whatever ends it or us, its mounts and processes end with these namespaces.
@@ -89,9 +90,10 @@ def make_image() -> pathlib.Path:
         if not (folder / name).exists():
             unfinished = folder / "unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
+            mirror = subprocess.run([sys.executable, MIRROR], capture_output=True, text=True, check=True).stdout.strip()
             with open(folder / "log", "w") as log:
                 done = subprocess.run(
-                    [*ALONE, RECIPE, unfinished],
+                    [*ALONE, RECIPE, mirror, unfinished],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
