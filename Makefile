@@ -95,10 +95,10 @@ lab-shell: ## Open a shell on a test host: HOST=name [LAB=name]
 	@tools/setup tune lab
 	@$(BIN)/python lab/lab.py shell --host $(or $(HOST),$(error Name a host: make lab-shell HOST=server1)) $(LAB)
 
-vm-up: ## Start a virtual machine: KERNEL=6.1, 5.10 or 6.12, or KERNEL_IMAGE=path [MODULES=folder]
+vm-up: ## Start a virtual machine: KERNEL=6.1, 5.10 or 6.12, or KERNEL_IMAGE=path [MODULES=folder] [MEMORY=MiB]
 	@tools/setup tune vm
 	@$(BIN)/python lab/vm up "$(or $(KERNEL_IMAGE),$(KERNEL),$(error Name a kernel: make vm-up KERNEL=6.1))" \
-		$(if $(MODULES),--modules "$(MODULES)")
+		$(if $(MODULES),--modules "$(MODULES)") $(if $(MEMORY),--memory "$(MEMORY)")
 
 vm-down: ## End it [KERNEL=6.1], or all of this checkout
 	@tools/setup tune vm

@@ -42,6 +42,11 @@ def up(arguments: argparse.Namespace) -> None:
     _sweep()
     with _locked(machine):
         if machine.is_up and boot.answers(machine):
+            if machine.description["kernel"] != wish.kernel.identity:
+                raise UsageError(
+                    f"vm {machine.name} is up with another kernel, or other modules, of the same file name:"
+                    " end it with `down`, or give this one a name of its own with --instance"
+                )
             print(f"vm {machine.name} is up already{_way_in(machine)}")
             return
         began = time.monotonic()
@@ -68,6 +73,7 @@ def down(arguments: argparse.Namespace) -> None:
         with _locked(machine):
             machine.remove()
         print(f"vm {machine.name} is down")
+    _sweep()
 
 
 def shell(arguments: argparse.Namespace) -> None:

@@ -256,6 +256,7 @@ def _describe(machine: Machine, wish: Wish, hardware: Hardware) -> None:
     machine.write(
         "lab",
         {
+            "kernel": wish.kernel.identity,
             "release": done.stdout.strip(),
             "hardware": dataclasses.asdict(hardware),
             "ssh": machine.ssh(),

@@ -39,9 +39,9 @@ class NotToBeHadError(Exception):
 
 @dataclasses.dataclass
 class Kernel:
-    """Files that are ready to boot. modules: an image with its modules, where it has any."""
+    """Files that are ready to boot. identity: by what was asked for. modules: an image with them, where it has any."""
 
-    name: str
+    identity: str
     image: pathlib.Path
     initrd: pathlib.Path
     modules: pathlib.Path | None
@@ -51,15 +51,15 @@ def get(wanted: str, modules: str | None = None) -> Kernel:
     """The kernel of that version, or in that file with its folder of modules."""
     recipe = [cache.HERE / "kernels.py", cache.HERE / "debian.py", INIT]
     if wanted in SUITES:
-        name = wanted
+        identity = wanted
         folder = cache.folder(f"kernel-{wanted}", recipe, lambda folder: _from_debian(wanted, folder))
     else:
         image = _checked_image(wanted)
-        name = image.stem
         known = hashlib.sha256(image.read_bytes() + str(modules).encode()).hexdigest()[:12]
+        identity = f"{image} {known}"
         folder = cache.folder(f"kernel-file-{known}", recipe, lambda folder: _from_file(image, modules, folder))
     disk = folder / "modules.ext4"
-    return Kernel(name, folder / "vmlinuz", folder / "initrd", disk if disk.exists() else None)
+    return Kernel(identity, folder / "vmlinuz", folder / "initrd", disk if disk.exists() else None)
 
 
 def _checked_image(path: str) -> pathlib.Path:

@@ -130,6 +130,18 @@ def test_killed_while_it_is_up(life: Life, kind: str) -> None:
     assert f"{life.directory.name}: not running" in status
 
 
+def test_only_the_very_kernel_is_up_already(life: Life, tmp_path: pathlib.Path) -> None:
+    life.run("up")
+    assert "is up already" in life.run("up")
+    (image,) = [pathlib.Path(BROUGHT)] if BROUGHT else (ROOT / ".cache" / "vm").glob("kernel-6.1-*/vmlinuz")
+    other = tmp_path / NAME
+    other.write_bytes(image.read_bytes() + b"another")
+    command = [str(other) if word == KERNEL else word for word in life.command("up")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert "is up with another kernel" in done.stderr
+    assert len(life.processes()) == 2
+
+
 def test_it_ends_with_what_it_is_bound_to(life: Life) -> None:
     with subprocess.Popen(["sleep", "600"]) as owner:
         life.run("up", "--bound-to", str(owner.pid))
