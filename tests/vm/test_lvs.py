@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from ansible_collections.nettune.kernel.plugins.plugin_utils.rules.registry import rules
 from ansible_collections.nettune.kernel.plugins.plugin_utils.validation import Validation, validate
 
 from .lvs.network import MODES, VIP, Network
@@ -113,6 +114,16 @@ CASES = [
     director("nat_one_arm", {"net.ipv4.ip_forward": 0}, f"!routing.forwarding_off {RESETS}", "timeout"),
 ]
 
+# Rules of these families that no case above is for, and why.
+WITHOUT_TRAFFIC = {
+    "lvs.other_forwarding_method": "says that a key does nothing, with this way of forwarding",
+    "routing.ends_here": "says whose connections are meant, not that any suffers",
+    "routing.router_ignores_advertisements": "about IPv6, which this network does not have",
+    "routing.bridge_bypasses_services": "about the bridge of a Kubernetes node, and no bridge is here",
+    "routing.neighbour_table": "about more neighbours than there are hosts here",
+    "routing.path_mtu_discovery_off": "about a path narrower than its ends, and all links here are alike",
+}
+
 
 @pytest.fixture(scope="module")
 def network(request: pytest.FixtureRequest, machine: Any) -> Iterator[Network]:
@@ -195,6 +206,13 @@ def test_what_is_refused_does_damage_and_what_does_damage_is_spoken_of() -> None
     for case in CASES:
         assert case.damage != "none" or "!" not in case.rules, case
         assert case.damage == "none" or case.rules, case
+
+
+def test_each_rule_has_traffic_or_a_reason_for_none() -> None:
+    registered = {rule.id for rule in rules() if rule.id.startswith(("lvs.", "routing."))}
+    with_traffic = {word.lstrip("!?") for case in CASES for word in case.rules.split()}
+    assert registered == with_traffic | WITHOUT_TRAFFIC.keys()
+    assert not with_traffic & WITHOUT_TRAFFIC.keys()
 
 
 KEEPALIVED = f"""
