@@ -89,7 +89,7 @@ if trigger == "undo":
     trials.confirm("r1")
 let_guards_die()
 if trigger == "undo":
-    die_after(_trial, "_restore_file")
+    die_after(_trial.Trials, "_restore_file")
     trials.roll_back("a test")
 start()
 if trigger == "evidence":
