@@ -135,7 +135,7 @@ class Host:
             ).splitlines(),
             *self.output("systemctl", "list-unit-files", "--full", "--no-legend", "nettune*").splitlines(),
             *self.output("pgrep", "--list-full", "--full", "guard[.]pyz").splitlines(),
-            *self.output("find", "/run", "-path", "nettune*", "-o", "-path", "/run/sysctl.d*").splitlines(),
+            *self.output("find", "/run", "-name", "*nettune*", "-o", "-path", "/run/sysctl.d*").splitlines(),
             *self.output(
                 "find", "/var/lib/nettune", "-name", "trial.json", "-o", "-name", "guard.json", "-o", "-name", "*.pyz*"
             ).splitlines(),
