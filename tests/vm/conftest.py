@@ -273,11 +273,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class ByKernel(LoadScopeScheduling):  # type: ignore[misc]
-    """All tests of a kernel in one process, which has its machine."""
+    """The tests of a kernel in one process, which has its machine; those that crash it may be in another."""
 
     def _split_scope(self, nodeid: str) -> str:
         words = re.split(r"[][-]", nodeid)
-        return next((kernel for kernel in KERNELS if kernel in words), "several kernels")
+        kernel = next((kernel for kernel in KERNELS if kernel in words), "several kernels")
+        return f"{kernel}, crashing" if "test_reboot.py" in nodeid else kernel
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
