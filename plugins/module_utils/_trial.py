@@ -509,7 +509,7 @@ class Trials:
         record = dict(record, phase="undoing", boot_id=boot_id(), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
-        with contextlib.suppress(_guard_process.GuardError):
+        with contextlib.suppress(_guard_process.GuardError, OSError):
             _guard_process.start(self.state, record["id"])
         try:
             self._restore_file(record)

@@ -48,7 +48,7 @@ def look(trials):
 def main():
     step, arguments, freeze_at, when = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     print(os.getpid(), flush=True)
-    done = 0
+    begun = ended = 0
 
     def freeze():
         print("frozen", flush=True)
@@ -56,13 +56,14 @@ def main():
 
     def counted(function):
         def call(*args, **kwargs):
-            nonlocal done
-            done += 1
-            mine = done
-            if mine == freeze_at and when == "before":
+            nonlocal begun, ended
+            begun += 1
+            if begun == freeze_at and when == "before":
                 freeze()
             result = function(*args, **kwargs)
-            if mine == freeze_at and when == "after":
+            # Things are made of others, so they do not end in the order in which they begin.
+            ended += 1
+            if ended == freeze_at and when == "after":
                 freeze()
             return result
 
@@ -76,7 +77,7 @@ def main():
     except (_trial.TrialError, _state.StateError, _sysctl_file.BadFile) as problem:
         print(json.dumps({"refused": str(problem)}))
     else:
-        print(json.dumps({"operations": done}))
+        print(json.dumps({"operations": begun}))
 
 
 if __name__ == "__main__":
