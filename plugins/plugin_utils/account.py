@@ -158,8 +158,13 @@ def _changes(values: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def silent(result: Mapping[str, Any]) -> bool:
-    """Whether the host did not answer: unreachable, or not within the time of its task (as two ansible-core say it)."""
-    return bool(result.get("unreachable")) or bool(_TIMED_OUT.search(str(result.get("msg", ""))))
+    """Whether the host did not answer: unreachable, or not within the time of its task."""
+    return bool(result.get("unreachable")) or timed_out(result)
+
+
+def timed_out(result: Mapping[str, Any]) -> bool:
+    """As two ansible-core say it."""
+    return bool(_TIMED_OUT.search(str(result.get("msg", ""))))
 
 
 def failures(*results: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.nettune.kernel.plugins.module_utils._counters import flatten
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account
 
 Observations = dict[str, Any]
 
@@ -145,7 +146,10 @@ def _look(subject: Mapping[str, Any], result: Mapping[str, Any], on_trial: bool)
 
 
 def _lost(result: Mapping[str, Any]) -> str | None:
-    return None if "sample" in result else str(result.get("msg") or "it did not answer").strip()
+    if "sample" in result:
+        return None
+    said = None if account.timed_out(result) else result.get("msg")
+    return str(said or "it did not answer").strip()
 
 
 def _disturbed(result: Mapping[str, Any]) -> str | None:

@@ -247,7 +247,7 @@ def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, l
     assert "Timed out" not in result.stdout
     (stored,) = (tmp_path / "reports").glob("*.json")
     observations = json.loads(stored.read_text())["waves"][0]["observations"]
-    assert observations["controls"]["host2"]["lost"]
+    assert observations["controls"]["host2"]["lost"] == "it did not answer"
     assert not observations["controls"]["host3"]["lost"]
     first, second = (look["elapsed"] for look in observations["looks"][:2])
     assert first > 10
