@@ -50,6 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         reviews = arguments["reviews"]
+        # Wrong ones are found now, and not when the first wave is judged.
         gate.limits_of(arguments["limits"])
         shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
         refusals = account.refusals(reviews) + waves.differences(shared)

@@ -47,115 +47,34 @@ pending:
   returned: always
   type: dict
 confirmed:
-  description: The confirmed trials that can be undone, newest first.
+  description:
+    - The confirmed trials that can be undone, newest first, as in RV(nettune.kernel.sysctl_trial#module:trial).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: Names the trial on this host.
-      type: str
-    rollout_id:
-      description: Names the rollout that it belongs to.
-      type: str
-    by:
-      description: Who began it, and from where.
-      type: str
-    state:
-      description: Always V(confirmed).
-      type: str
-    keys:
-      description: The keys of the set.
-      type: list
-      elements: str
-    set_hash:
-      description: Names the set of keys and values.
-      type: str
 drift:
   description:
-    - Keys that do not hold what the pending trial, or else the last confirmed one, gave them.
+    - Keys that do not hold what the pending trial, or else the last confirmed one, gave them, as in
+      RV(nettune.kernel.sysctl_trial#module:drift). What is found is null where a key is gone.
   returned: always
   type: list
   elements: dict
-  contains:
-    key:
-      description: The key.
-      type: str
-    expected:
-      description: What the trial gave it.
-      type: str
-    found:
-      description: What it holds; null where it is gone.
-      type: str
-    since:
-      description: Since when, in seconds since 1970; null where no guard has seen it.
-      type: float
   sample: [{key: net.ipv4.tcp_fin_timeout, expected: "20", found: "60", since: 1795249000.5}]
 history:
-  description: Outcomes of trials, newest first, the last 50.
+  description:
+    - Outcomes of trials, newest first, the last 50, as in RV(nettune.kernel.sysctl_trial#module:trial).
   returned: always
   type: list
   elements: dict
-  contains:
-    id:
-      description: Names the trial on this host.
-      type: str
-    rollout_id:
-      description: Names the rollout that it belongs to.
-      type: str
-    set_hash:
-      description: Names the set of keys and values.
-      type: str
-    keys:
-      description: The keys of the set.
-      type: list
-      elements: str
-    state:
-      description: V(confirmed) or V(rolled_back).
-      type: str
-    ended:
-      description: When, in seconds since 1970.
-      type: float
-    reason:
-      description: Why.
-      type: str
-    by_evidence:
-      description: Whether it was rolled back because of evidence against the set.
-      type: bool
-    figures:
-      description: What the guard measured; null where that was not the reason.
-      type: dict
-    drift:
-      description: What was left alone, with C(key), C(expected), C(found) and C(since).
-      type: list
-      elements: dict
 refused:
   description:
     - Sets that were rolled back by evidence, newest first, up to 200. They are refused until they are changed, or
       forced and confirmed.
+    - Each has the C(set_hash), C(keys), C(rollout_id), C(ended), C(reason) and C(figures) of the outcome, as in
+      RV(nettune.kernel.sysctl_trial#module:trial); its figures are null where the evidence came from elsewhere.
   returned: always
   type: list
   elements: dict
-  contains:
-    set_hash:
-      description: Names the set of keys and values.
-      type: str
-    keys:
-      description: The keys of the set.
-      type: list
-      elements: str
-    rollout_id:
-      description: Names the rollout that tried it.
-      type: str
-    ended:
-      description: When it was rolled back, in seconds since 1970.
-      type: float
-    reason:
-      description: The evidence, as a sentence.
-      type: str
-    figures:
-      description: What the guard measured; null where the evidence came from elsewhere.
-      type: dict
 originals:
   description: For each key that a confirmed trial set, the value from before nettune first touched it.
   returned: always
