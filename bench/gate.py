@@ -196,12 +196,28 @@ def running(rows):
 # The tests. Each returns the poll at which it raises the alarm, or 0.
 
 
+class Looked(Counted):
+    """Counts after some looks. Bursts before the change are the same at every look, and worked out once."""
+
+    def dispersion_before(self, group):
+        return self.once("all", group, super().dispersion_before)
+
+    def dispersions(self, group):
+        return self.once("each", group, super().dispersions)
+
+    def once(self, what, group, work_out):
+        if (what, group) not in self.known:
+            self.known[what, group] = work_out(group)
+        return self.known[what, group]
+
+
 def by_evidence(hosts, controls):
     """(poll of the alarm, whether the wave is promoted at the end)"""
     tracks = [[host.track() for host in group] for group in (hosts, controls)]
+    known = {}
     for polls in JUDGED_AT:
         wave, beside = ([until(track, polls) for track in group] for group in tracks)
-        counted = Counted(
+        counted = Looked(
             hosts=dict(enumerate(wave)),
             controls=dict(enumerate(beside)),
             observers={},
@@ -209,6 +225,7 @@ def by_evidence(hosts, controls):
             wave=together("the wave", wave, polls),
             beside=together("controls", beside, polls),
         )
+        counted.known = known
         tried = tests(counted, LIMITS)
         if any(test.exceeded for test in tried):
             return polls, False

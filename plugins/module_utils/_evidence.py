@@ -523,11 +523,7 @@ def dispersion(hosts, beside=()):
     """
     worst = 1.0
     for length in _BLOCKS:
-        blocks = [
-            [_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)]
-            for series in list(hosts) + list(beside)
-        ]
-        deviations = _deviations(blocks)
+        deviations = _deviations([_blocks(series, length) for series in list(hosts) + list(beside)])
         everybody = _shrunk(deviations, _DISPERSION)
         worst = max(worst, everybody, _shrunk(deviations[: len(hosts)], everybody))
     return worst
@@ -537,13 +533,17 @@ def dispersions(hosts):
     """The same for each host: a busy one may have longer bursts than all have on average."""
     worst = [1.0] * len(hosts)
     for length in _BLOCKS:
-        blocks = [
-            [_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)] for series in hosts
-        ]
-        deviations = _deviations(blocks)
+        deviations = _deviations([_blocks(series, length) for series in hosts])
         everybody = _shrunk(deviations, _DISPERSION)
         worst = [max(known, _shrunk([own], everybody)) for known, own in zip(worst, deviations)]
     return worst
+
+
+def _blocks(series, length):
+    """So many polls as if they were one; what is left over at the end is left out."""
+    if length == 1:
+        return series
+    return [_total(series[at : at + length]) for at in range(0, len(series) - length + 1, length)]
 
 
 def _shrunk(deviations, prior):
@@ -581,4 +581,8 @@ def _deviations(hosts):
 
 
 def _total(pairs):
-    return sum(events for events, _opens in pairs), sum(opens_ for _events, opens_ in pairs)
+    events = opens_ = 0
+    for pair in pairs:
+        events += pair[0]
+        opens_ += pair[1]
+    return events, opens_

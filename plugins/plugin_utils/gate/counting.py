@@ -63,10 +63,12 @@ class Counted:
 
     def dispersion(self, group: str) -> float:
         """How far events come in bursts: in the time before, and at the controls. Never in the wave's own soak."""
-        quiet = [*self.hosts.values(), *self.observers.values(), *self.services.values()]
-        before = _aligned([track.even.get(group, []) for track in quiet])
         soak = _aligned([[pair or _NOTHING for pair in track.soak.get(group, [])] for track in self.controls.values()])
-        return max(float(dispersion(before)), float(dispersion(soak)))
+        return max(self.dispersion_before(group), float(dispersion(soak)))
+
+    def dispersion_before(self, group: str) -> float:
+        quiet = [*self.hosts.values(), *self.observers.values(), *self.services.values()]
+        return float(dispersion(_aligned([track.even.get(group, []) for track in quiet])))
 
     def dispersions(self, group: str) -> dict[str, float]:
         """Of each host of the wave, where that is known."""
