@@ -86,8 +86,7 @@ def _look(trials, arguments, check_mode):
 
 def _start(trials, arguments, check_mode):
     values = prepare_set(arguments["sysctl"])
-    _check_limits(arguments["guard"], _GUARD_LIMITS)
-    _check_counters(arguments["guard"]["max_rise"])
+    check_guard(arguments["guard"])
     path = _sysctl_file.check_path(arguments["path"])
     content = arguments["content"]
     if content is None:
@@ -207,6 +206,12 @@ def _remove(trials, arguments, check_mode):
         "diff": [part for pair in zip(records, left_alone) for part in _undo_diff(*pair)],
         "samples": samples,
     }
+
+
+def check_guard(guard):
+    """Raises TrialError where no guard could go by this."""
+    _check_limits(guard, _GUARD_LIMITS)
+    _check_counters(guard["max_rise"])
 
 
 def _check_limits(arguments, limits):

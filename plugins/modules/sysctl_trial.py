@@ -256,17 +256,19 @@ baseline:
 
 from ansible_collections.nettune.kernel.plugins.module_utils._modern_python import open_module
 
+# The controller checks what it will give, too.
+GUARD = {
+    "enabled": {"type": "bool", "default": True},
+    "baseline_seconds": {"type": "int", "default": 5},
+    "min_events": {"type": "int", "default": 10},
+    "max_per_1000": {"type": "float", "default": 5.0},
+    "max_ratio": {"type": "float", "default": 1.5},
+    "alpha": {"type": "float", "default": 0.01},
+    "max_rise": {"type": "dict", "default": {}},
+}
+
 
 def main():
-    guard = {
-        "enabled": {"type": "bool", "default": True},
-        "baseline_seconds": {"type": "int", "default": 5},
-        "min_events": {"type": "int", "default": 10},
-        "max_per_1000": {"type": "float", "default": 5.0},
-        "max_ratio": {"type": "float", "default": 1.5},
-        "alpha": {"type": "float", "default": 0.01},
-        "max_rise": {"type": "dict", "default": {}},
-    }
     module = open_module(
         argument_spec={
             "state": {"type": "str", "choices": ["started", "confirmed", "rolled_back"], "required": True},
@@ -276,7 +278,7 @@ def main():
             "rollout_id": {"type": "str"},
             "trial_id": {"type": "str"},
             "confirm_within": {"type": "int", "default": 300},
-            "guard": {"type": "dict", "options": guard, "default": {}, "apply_defaults": True},
+            "guard": {"type": "dict", "options": GUARD, "default": {}, "apply_defaults": True},
             "reason": {"type": "str", "default": "asked for"},
             "evidence": {"type": "bool", "default": False},
             "to": {"type": "str", "choices": ["previous", "original"], "default": "previous"},
