@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sysctls of this host as they are, and how they get back to what they were."""
 
+import contextlib
 import os
 
 from ._enforce import Denied, Refused, enforce
-from ._procfs import path_of, read_tree, read_value
+from ._procfs import path_of, read_tree, read_value, write_value
 
 
 def values_of(keys):
@@ -43,6 +44,36 @@ def side_effects(tree, applied):
         for key, value in (read_tree().values.items() if written else ())
         if key in tree and tree[key] != value and key not in applied and _family(key) in written and _writable(key)
     }
+
+
+def taken(before, applied):
+    """{key: value} of what the kernel made of `applied` where it neither took nor left it: that is no other's write.
+
+    A list it takes number by number, so that a refused one may be half there, and some values it rounds. Which they are
+    then, only the kernel knows: it is asked by writing once more over the value before. What differs from that is put
+    back as it was found.
+    """
+    return {
+        key: found
+        for key, found in values_of(applied).items()
+        if None not in (before[key], found)
+        and found not in (before[key], applied[key])
+        and _comes_about(key, before[key], applied[key], found)
+    }
+
+
+def _comes_about(key, before, value, found):
+    """Whether a key that holds `before` holds `found` once `value` was written."""
+    try:
+        write_value(key, before)
+        with contextlib.suppress(OSError):
+            write_value(key, value)
+        if read_value(key) == found:
+            return True
+        write_value(key, found)
+    except OSError:
+        pass  # It may not be written: so it holds what was found.
+    return False
 
 
 def _family(key):

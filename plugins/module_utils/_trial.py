@@ -22,7 +22,7 @@ import uuid
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
 from ._enforce import Denied, Refused, enforce
-from ._live import obstacle, restore, side_effects, values_of
+from ._live import obstacle, restore, side_effects, taken, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
 from ._state import PENDING, Damaged, NotSynced, State, StateError
@@ -451,8 +451,7 @@ class Trials:
             # Nothing was written yet: whatever changed since, somebody else did.
             return self._end(record, "rolled_back", reason, by_evidence, figures)
         if record["phase"] == "writing":
-            # It did not come so far as to note them.
-            record["side_effects"] = side_effects(record["tree"], record["applied"])
+            _note_what_was_written(record)
         intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
         if any(record.get(name) != value for name, value in intent.items()):
             record.update(intent)
@@ -471,10 +470,7 @@ class Trials:
             return self._undo(record, **_ending(record, "undone (%s)" % why))
         if _is_persisted(record):
             return self._confirmed(record)
-        if record["phase"] == "armed":
-            # The first writes may have come since the guard looked last.
-            record["phase"] = "writing"
-        return self.revert(record, why)
+        return self.revert(_as_last_seen(record), why)
 
     def put_back(self, record):
         """The old values, and nothing else: for a guard whose state folder cannot be used."""
@@ -482,10 +478,10 @@ class Trials:
             self._restore_file(record)
         elif _is_persisted(record):
             return
-        elif record["phase"] in ("armed", "writing"):
-            # The first writes may have come since the guard looked last.
-            found = side_effects(record["tree"], record["applied"])
-            record = dict(record, phase="writing", side_effects=found)
+        else:
+            record = _as_last_seen(record)
+            if record["phase"] == "writing":
+                _note_what_was_written(record)
         _restore(*before_and_after(record))
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
@@ -647,6 +643,17 @@ def before_and_after(record):
     before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
     after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
     return before, after
+
+
+def _as_last_seen(record):
+    """The record as a guard has to take it that knows no newer one: the first writes may have come since it looked."""
+    return dict(record, phase="writing" if record["phase"] == "armed" else record["phase"])
+
+
+def _note_what_was_written(record):
+    """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
+    record["applied"] = dict(record["applied"], **taken(record["before"], record["applied"]))
+    record["side_effects"] = side_effects(record["tree"], record["applied"])
 
 
 def _is_persisted(record):

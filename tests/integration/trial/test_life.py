@@ -189,6 +189,32 @@ def test_a_value_that_the_kernel_rounds_is_refused(host: Any) -> None:
     assert host.left_behind() == []
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "answer"),
+    [
+        # Each number of a list is in place before the next one is looked at.
+        ("net.ipv4.tcp_rmem", "8192 0 6291456", "the kernel refuses '8192 0 6291456': Invalid argument"),
+        ("net.ipv4.tcp_rmem", "8192 many", "the kernel refuses '8192 many': Invalid argument"),
+        ("net.ipv4.tcp_rmem", "8192", "'8192' was written and '8192 131072 "),
+        ("net.ipv4.tcp_fin_timeout", "20 30", "'20 30' was written and '20' read back"),
+        # The kernel reads these as people who write C do.
+        ("net.ipv4.tcp_fin_timeout", "0x14", "'0x14' was written and '20' read back"),
+        ("net.ipv4.tcp_fin_timeout", "024", "'024' was written and '20' read back"),
+        ("net.ipv4.ip_local_reserved_ports", "5,4,3", "'5,4,3' was written and '3-5' read back"),
+    ],
+)
+def test_a_value_that_the_kernel_takes_for_another_undoes_the_whole_set(
+    host: Any, key: str, value: str, answer: str
+) -> None:
+    before = host.whole()
+    said = host.trial("started", sysctl={"net.ipv4.tcp_tw_reuse": "1", key: value, "net.ipv4.ip_forward": "1"})["msg"]
+    assert said.startswith(f"{key}: {answer}")
+    assert said.endswith("Everything was put back")
+    assert host.whole() == before
+    assert host.info()["history"][0]["drift"] == []
+    assert host.left_behind() == []
+
+
 def test_of_two_controllers_at_the_same_time_one_comes_through(host: Any) -> None:
     processes = []
     for number in (1, 2):

@@ -94,3 +94,52 @@ def test_a_dropped_key_that_somebody_else_wrote_is_left_alone_and_reported(host:
     assert (drift["key"], drift["found"]) == ("net.ipv4.tcp_tw_reuse", "0")
     host.write("net.ipv4.tcp_tw_reuse", "2")
     assert host.whole() == before
+
+
+# Starts a trial, and dies among its writes: after one that the kernel took a part of, and one of somebody else.
+DIES_WITH_A_VALUE_HALF_WRITTEN = """
+import json, os, signal, sys
+from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _trial
+
+write = _enforce.write_value
+
+def half(key, value):
+    try:
+        write(key, value)
+    except OSError:
+        write("net.ipv4.tcp_fin_timeout", "44")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+_enforce.write_value = half
+_trial.Trials().start(**json.loads(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("refused", ["8192 0 6291456", "0 131072 6291456"], ids=["in the middle", "at once"])
+def test_what_the_kernel_made_of_a_value_is_told_from_a_write_of_somebody_else(host: Any, refused: str) -> None:
+    before = host.whole()
+    arguments = start_arguments(
+        {"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_rmem": refused, "net.ipv4.tcp_fin_timeout": "20"},
+        confirm_within=60,
+    )
+    host.namespace.run(
+        ["python3", "-c", DIES_WITH_A_VALUE_HALF_WRITTEN, json.dumps(arguments)],
+        check=False,
+        env=host.namespace.environment,
+    )
+    (drift,) = host.wait_until_over()["drift"]
+    assert (drift["key"], drift["expected"], drift["found"]) == ("net.ipv4.tcp_fin_timeout", "20", "44")
+    assert host.value("net.ipv4.tcp_fin_timeout") == "44"
+    host.write("net.ipv4.tcp_fin_timeout", "60")
+    assert host.whole() == before
+
+
+def test_a_value_of_somebody_else_where_the_kernel_refused_the_one_of_the_trial_stays(host: Any) -> None:
+    tcp_rmem = "16384 131072 6291456"
+    writes = f'write("net.ipv4.tcp_fin_timeout", "44"); write("net.ipv4.tcp_rmem", "{tcp_rmem}")'
+    script = DIES_WITH_A_VALUE_HALF_WRITTEN.replace('write("net.ipv4.tcp_fin_timeout", "44")', writes)
+    arguments = start_arguments({"net.ipv4.tcp_rmem": "8192 0 6291456"}, confirm_within=60)
+    host.namespace.run(["python3", "-c", script, json.dumps(arguments)], check=False, env=host.namespace.environment)
+    (drift,) = host.wait_until_over()["drift"]
+    assert (drift["key"], drift["found"]) == ("net.ipv4.tcp_rmem", tcp_rmem)
+    assert host.value("net.ipv4.tcp_rmem") == tcp_rmem
