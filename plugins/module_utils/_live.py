@@ -82,10 +82,11 @@ def _family(key):
     return "netfilter" if name == "nf_conntrack_max" else name
 
 
-def restore(before, after):
+def restore(before, after, tree=None):
     """Puts back keys that still hold `after`; returns the others as drift: [{key, expected, found}].
 
-    What the restore itself changes besides goes back too. Raises Denied.
+    What the restore itself changes besides goes back too, unless an interface that came since `tree` was read had it
+    from `after`. Raises Denied.
     """
     found = dict(read_tree().values, **values_of(before))
     targets = {}
@@ -98,12 +99,37 @@ def restore(before, after):
     problems = _try_enforce(targets)
     # Measured from what decided above: a write of somebody else in between is not taken for the restore's own.
     present = {key: value for key, value in found.items() if value is not None}
-    changed = {key: pair[0] for key, pair in side_effects(present, targets).items()}
+    changed = {
+        key: pair[0]
+        for key, pair in side_effects(present, targets).items()
+        if tree is None or key in tree or after.get(_default_of(key)) != pair[0]
+    }
     if changed:
         problems = _try_enforce(dict(changed, **targets))
     for key, problem in problems.items():
         foreign.append({"key": key, "expected": targets.get(key, found.get(key)), "found": problem})
     return foreign
+
+
+def inherited(tree, before, after):
+    """What interfaces that came since `tree` was read still hold because `after` was their default, as drift.
+
+    expected: what the default was before.
+    """
+    defaults = [key for key in after if ".default." in key and before[key] not in (None, after[key])]
+    come = {key: value for key, value in (read_tree().values.items() if defaults else ()) if key not in tree}
+    return [
+        {"key": key, "expected": before[default], "found": value}
+        for default in defaults
+        for key, value in sorted(come.items())
+        if value == after[default] and _default_of(key) == default
+    ]
+
+
+def _default_of(key):
+    """net.ipv4.conf.default.rp_filter of net.ipv4.conf.eth0.rp_filter; None of a key that has none."""
+    parts = key.split(".")
+    return ".".join([*parts[:3], "default", parts[-1]]) if len(parts) > 4 and parts[2] in ("conf", "neigh") else None
 
 
 def _try_enforce(targets):

@@ -22,7 +22,7 @@ import uuid
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
 from ._enforce import Denied, Refused, enforce
-from ._live import obstacle, restore, side_effects, taken, values_of
+from ._live import inherited, obstacle, restore, side_effects, taken, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
 from ._state import PENDING, Damaged, NotSynced, State, StateError
@@ -158,10 +158,7 @@ class Trials:
             entry["since"] = time.time()
             if self._logged_drift.get(entry["key"]) != entry["found"]:
                 self._logged_drift[entry["key"]] = entry["found"]
-                log(
-                    "rollout %s: %s is %s, and the trial gave it %s: somebody else writes it"
-                    % (record["rollout_id"], entry["key"], entry["found"], entry["expected"])
-                )
+                log("rollout %s: %s" % (record["rollout_id"], _who_else_writes(entry)))
         if news:
             self.state.write(
                 DRIFT, {entry["key"]: {name: entry[name] for name in ("found", "since")} for entry in changed}
@@ -190,7 +187,8 @@ class Trials:
                     record["rollout_id"],
                     record["by"],
                     ", ".join(sorted(record["set"])),
-                    _clock(record["deadline_epoch"]),
+                    # By the clock as it is set now, whatever it was when the trial began.
+                    _clock(time.time() + record["deadline"] - now()),
                 )
             )
         name = set_hash(values)
@@ -270,8 +268,8 @@ class Trials:
         drift = self.drift(record)
         if drift:
             raise TrialError(
-                "not confirmed, because something else wrote meanwhile: %s"
-                % "; ".join("%(key)s is %(found)r, the trial gave it %(expected)r" % entry for entry in drift)
+                "not confirmed, because something else changed meanwhile: %s"
+                % "; ".join(_difference(entry) for entry in drift)
             )
         path = record["path"]
         if not _sysctl_file.holds(path, record["content"]) and _sysctl_file.snapshot(path) != record["file"]:
@@ -460,7 +458,8 @@ class Trials:
                 self.state.write(PENDING, record)
         before, after = before_and_after(record)
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
-        foreign = [dict(entry, since=since.get(entry["key"])) for entry in _restore(before, after)]
+        left_alone = _restore(before, after, record["tree"]) + inherited(record["tree"], before, after)
+        foreign = [dict(entry, since=since.get(entry["key"])) for entry in left_alone]
         return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
     def end_without_journal(self, record):
@@ -482,7 +481,7 @@ class Trials:
             record = _as_last_seen(record)
             if record["phase"] == "writing":
                 _note_what_was_written(record)
-        _restore(*before_and_after(record))
+        _restore(*before_and_after(record), tree=record.get("tree"))
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
     def let_guard_restore(self):
@@ -669,9 +668,9 @@ def _ending(record, why):
     return {"reason": why}
 
 
-def _restore(before, after):
+def _restore(before, after, tree=None):
     try:
-        return restore(before, after)
+        return restore(before, after, tree)
     except Denied as problem:
         raise TrialError(
             "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody else"
@@ -682,6 +681,18 @@ def _restore(before, after):
 def _check_rollout(record, rollout_id):
     if rollout_id and record["rollout_id"] != rollout_id:
         raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+
+
+def _difference(entry):
+    if entry["found"] is None:
+        return "%(key)s does not exist any more, its interface or module has gone" % entry
+    return "%(key)s is %(found)r, the trial gave it %(expected)r" % entry
+
+
+def _who_else_writes(entry):
+    if entry["found"] is None:
+        return _difference(entry)
+    return "%(key)s is %(found)s, and the trial gave it %(expected)s: somebody else writes it" % entry
 
 
 def _listed(values):

@@ -185,7 +185,9 @@ trial:
       description: When it began, in seconds since 1970.
       type: float
     deadline_epoch:
-      description: When the guard rolls back, in seconds since 1970.
+      description:
+        - When the guard rolls back, in seconds since 1970 by the clock as it was set when the trial began. What counts
+          is RV(trial.seconds_left), which knows nothing of changed clocks.
       type: float
     seconds_left:
       description: Seconds until then.
@@ -223,7 +225,8 @@ side_effects:
   sample: {net.ipv4.conf.all.forwarding: {before: "0", after: "1"}}
 drift:
   description:
-    - Keys that were left alone because they did not hold the trial's value any more.
+    - Keys that were left alone because they did not hold the trial's value any more, and those of interfaces that came
+      during the trial and took a value from a C(default) that the trial had changed.
     - With O(state=started), keys that a former set had and this one has not.
   returned: O(state=started), and when something is rolled back
   type: list
@@ -233,10 +236,11 @@ drift:
       description: The key, or the path of the file.
       type: str
     expected:
-      description: What the trial gave it.
+      description: What the trial gave it; of an interface that came during the trial, what it would have otherwise.
       type: str
     found:
-      description: What it holds, or why it could not be put back.
+      description:
+        - What it holds, or why it could not be put back; null where the key has gone with its interface or module.
       type: str
     since:
       description: Since when, in seconds since 1970; null or absent where no guard has seen it.

@@ -107,6 +107,34 @@ def test_keys_that_depend_on_each_other_go_in_any_order(host: Any, names: tuple[
     assert host.whole() == before
 
 
+# Neither may pass the other; up from what the kernel begins with, or down.
+THRESHOLDS = {
+    "up": {"net.ipv4.ipfrag_low_thresh": "8000000", "net.ipv4.ipfrag_high_thresh": "9000000"},
+    "down": {"net.ipv4.ipfrag_high_thresh": "20000", "net.ipv4.ipfrag_low_thresh": "10000"},
+}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["refused first", "refused last"])
+def test_limits_of_each_other_go_up_and_down_in_any_order(host: Any, order: int) -> None:
+    before = host.whole()
+    low, high = (int(host.value(f"net.ipv4.ipfrag_{name}_thresh")) for name in ("low", "high"))
+    assert 20000 < low <= high < 8000000, "the first of each pair would not be refused"
+    up, down = (dict(list(THRESHOLDS[way].items())[::order]) for way in ("up", "down"))
+    for values in (up, down):
+        assert host.trial("started", sysctl=values)["side_effects"] == {}
+        assert {key: host.value(key) for key in values} == values
+        assert host.trial("rolled_back")["drift"] == []
+        assert host.whole() == before
+    for rollout, values in (("r1", up), ("r2", down)):
+        host.trial("started", sysctl=values, rollout_id=rollout)
+        assert host.trial("confirmed")["changed"]
+        assert {key: host.value(key) for key in values} == values
+    assert host.trial("rolled_back")["drift"] == []
+    assert {key: host.value(key) for key in up} == up
+    assert host.trial("rolled_back", to="original")["drift"] == []
+    assert host.whole() == before
+
+
 def test_keys_that_a_later_set_drops_go_back_to_their_original(host: Any) -> None:
     host.trial("started")
     host.trial("confirmed")
@@ -394,6 +422,28 @@ def test_what_appears_during_the_trial_stays(host: Any) -> None:
     before = host.value("net.ipv4.conf.new0.rp_filter")
     assert host.trial("rolled_back")["drift"] == []
     assert host.value("net.ipv4.conf.new0.rp_filter") == before
+
+
+def test_an_interface_that_takes_a_default_of_the_trial_keeps_it_and_is_reported(host: Any) -> None:
+    defaults = {"net.ipv4.conf.default.rp_filter": "1", "net.ipv6.conf.default.hop_limit": "33"}
+    old = {key: host.value(key) for key in defaults}
+    host.trial("started", sysctl={**defaults, "net.ipv4.ip_forward": "1"})
+    host.namespace.run(["ip", "link", "add", "new0", "type", "veth", "peer", "name", "eth0.7"])
+    host.write("net.ipv6.conf.new0.hop_limit", "77")
+    # It is no reason not to confirm: this is what the set asked for.
+    assert host.info()["drift"] == []
+    assert not host.trial("confirmed", _ansible_check_mode=True).get("failed")
+    drift = host.trial("rolled_back")["drift"]
+    rp_filter, hop_limit = old.values()
+    assert [(entry["key"], entry["expected"], entry["found"]) for entry in drift] == [
+        ("net.ipv4.conf.eth0/7.rp_filter", rp_filter, "1"),
+        ("net.ipv4.conf.new0.rp_filter", rp_filter, "1"),
+        ("net.ipv6.conf.eth0/7.hop_limit", hop_limit, "33"),
+    ]
+    assert host.info()["history"][0]["drift"] == drift
+    assert {key: host.value(key) for key in defaults} == old
+    assert host.value("net.ipv4.conf.new0.rp_filter") == "1"
+    assert host.value("net.ipv4.conf.new0.forwarding") == "0"
 
 
 def test_what_somebody_wrote_before_the_first_write_is_theirs(host: Any) -> None:

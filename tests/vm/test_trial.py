@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, nettune.kernel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A trial on what a host of namespaces cannot have for itself: kernel modules, global keys, the time of day."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from trials import PATH
+
+from .conftest import ROOT
+from .test_reboot import TOOLS
+
+pytestmark = pytest.mark.kernels("6.1")
+
+TIMEOUT = "net.netfilter.nf_conntrack_tcp_timeout_time_wait"
+FIN = "net.ipv4.tcp_fin_timeout"
+DAY = 86400
+
+
+class Host:
+    """The machine, through what tests of the trial ask of a host."""
+
+    def __init__(self, machine: Any) -> None:
+        self.machine = machine
+        machine.put(ROOT / "tests" / "chaos" / "inspect_host.py", f"{TOOLS}/inspect_host.py")
+
+    def trial(self, state: str, **arguments: Any) -> dict[str, Any]:
+        if state == "started":
+            arguments = {"rollout_id": "r1", "guard": {"baseline_seconds": 0}, **arguments}
+        answer: dict[str, Any] = self.machine.module("sysctl_trial", state=state, **arguments)
+        return answer
+
+    def succeed(self, state: str, **arguments: Any) -> dict[str, Any]:
+        answer = self.trial(state, **arguments)
+        assert answer.get("changed"), answer
+        return answer
+
+    def info(self, **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.machine.module("sysctl_trial_info", **arguments)
+        return answer
+
+    def whole(self) -> dict[str, Any]:
+        """Every net sysctl, every file of /etc/sysctl.d, and what only a trial leaves there."""
+        found: dict[str, Any] = json.loads(self.machine.run(f"python3 {TOOLS}/inspect_host.py").stdout)
+        found["tree"].pop("net/netfilter/nf_conntrack_count", None)
+        return {name: found[name] for name in ("tree", "files", "left")}
+
+    def value(self, key: str) -> str:
+        return " ".join(self.machine.read("/proc/sys/" + key.replace(".", "/")).split())
+
+    def write(self, key: str, value: str) -> None:
+        self.machine.run(["sh", "-c", 'echo "$0" >"$1"', value, "/proc/sys/" + key.replace(".", "/")])
+
+    def load(self) -> None:
+        self.machine.run("modprobe nf_conntrack")
+
+    def unload(self) -> None:
+        self.machine.run("[ ! -e /sys/module/nf_conntrack ] || modprobe -r nf_conntrack")
+
+    def wait_until_over(self, seconds: float) -> dict[str, Any]:
+        """Until the guard alone has ended the trial and gone; its outcome."""
+        self.machine.wait_for("! test -e /var/lib/nettune/trial.json && ! pgrep -f guard[.]pyz", seconds)
+        assert self.whole()["left"] == []
+        outcome: dict[str, Any] = self.info()["history"][0]
+        return outcome
+
+    def uptime(self) -> float:
+        return float(self.machine.read("/proc/uptime").split()[0])
+
+    def set_clock(self, epoch: float) -> None:
+        self.machine.run(["date", "-s", f"@{epoch:.0f}"])
+
+    def clock(self) -> float:
+        return float(self.machine.output("date +%s"))
+
+
+@pytest.fixture
+def host(machine: Any) -> Iterator[Host]:
+    host = Host(machine)
+    host.unload()
+    before = host.whole()
+    yield host
+    host.trial("rolled_back", to="original")
+    host.unload()
+    assert host.whole() == before
+
+
+def test_keys_that_leave_with_their_module_are_told_and_hold_nothing_up(host: Host) -> None:
+    host.load()
+    before = host.whole()
+    host.succeed("started", sysctl={TIMEOUT: "60", FIN: "20"})
+    host.unload()
+    host.machine.wait_for("test -e /var/lib/nettune/drift.json")
+    (drift,) = host.info()["drift"]
+    assert (drift["key"], drift["expected"], drift["found"]) == (TIMEOUT, "60", None)
+    assert abs(drift["since"] - host.clock()) < 60
+    assert host.trial("confirmed")["msg"] == (
+        "not confirmed, because something else changed meanwhile:"
+        f" {TIMEOUT} does not exist any more, its interface or module has gone"
+    )
+    assert host.info()["pending"]
+    answer = host.succeed("rolled_back")
+    assert [(entry["key"], entry["found"]) for entry in answer["drift"]] == [(TIMEOUT, None)]
+    assert host.value(FIN) == "60"
+    assert host.trial("started", sysctl={TIMEOUT: "60"})["msg"] == (
+        f"{TIMEOUT} does not exist on this host: leave it out"
+    )
+    host.load()
+    assert host.whole() == before
+
+
+def test_without_its_module_the_guard_ends_a_trial_all_the_same(host: Host) -> None:
+    host.load()
+    host.succeed("started", sysctl={TIMEOUT: "60", FIN: "20"}, confirm_within=10)
+    host.unload()
+    outcome = host.wait_until_over(30)
+    assert outcome["reason"] == "nobody confirmed it in time"
+    assert [(entry["key"], entry["found"]) for entry in outcome["drift"]] == [(TIMEOUT, None)]
+    assert host.value(FIN) == "60"
+
+
+def test_a_module_that_came_back_keeps_what_it_begins_with(host: Host) -> None:
+    host.load()
+    fresh = host.value(TIMEOUT)
+    host.write(TIMEOUT, "90")
+    host.succeed("started", sysctl={TIMEOUT: "60", FIN: "20"})
+    host.unload()
+    host.load()
+    assert f"{TIMEOUT} is '{fresh}', the trial gave it '60'" in host.trial("confirmed")["msg"]
+    (drift,) = host.succeed("rolled_back")["drift"]
+    assert (drift["key"], drift["expected"], drift["found"]) == (TIMEOUT, "60", fresh)
+    assert host.value(TIMEOUT) == fresh
+    assert host.value(FIN) == "60"
+
+
+@pytest.mark.parametrize("came_back", [False, True], ids=["gone", "came back"])
+def test_what_was_confirmed_is_undone_whatever_became_of_its_module(host: Host, came_back: bool) -> None:
+    host.load()
+    fresh = host.value(TIMEOUT)
+    host.write(TIMEOUT, "90")
+    host.succeed("started", sysctl={TIMEOUT: "60", FIN: "20"})
+    host.succeed("confirmed")
+    host.unload()
+    if came_back:
+        host.load()
+    (drift,) = host.succeed("rolled_back")["drift"]
+    assert (drift["key"], drift["found"]) == (TIMEOUT, fresh if came_back else None)
+    assert host.value(FIN) == "60"
+    assert PATH not in host.whole()["files"]
+
+
+def test_what_comes_with_a_module_is_left_as_it_came(host: Host) -> None:
+    host.succeed("started", sysctl={FIN: "20"})
+    host.load()
+    came = host.whole()["tree"]
+    assert TIMEOUT.replace(".", "/") in came
+    assert host.info()["drift"] == []
+    assert host.succeed("rolled_back")["drift"] == []
+    assert host.whole()["tree"] == {**came, FIN.replace(".", "/"): "60"}
+
+
+# What the largest buffers may be, and the triples that are written for them; on a host as it booted these go up, from
+# there down again. The kernel limits none by another, but a host must never be left between them.
+LARGE = {
+    "net.core.rmem_max": "16777216",
+    "net.core.wmem_max": "16777216",
+    "net.ipv4.tcp_rmem": "8192 262144 16777216",
+    "net.ipv4.tcp_wmem": "8192 131072 16777216",
+}
+SMALL = {
+    "net.core.rmem_max": "131072",
+    "net.core.wmem_max": "131072",
+    "net.ipv4.tcp_rmem": "4096 65536 131072",
+    "net.ipv4.tcp_wmem": "4096 32768 131072",
+}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["limits first", "triples first"])
+def test_triples_and_their_limits_go_up_and_down_and_back(host: Host, order: int) -> None:
+    def state() -> dict[str, str]:
+        return {key: host.value(key) for key in LARGE}
+
+    def in_order(values: dict[str, str]) -> dict[str, str]:
+        return dict(list(values.items())[::order])
+
+    before, whole = state(), host.whole()
+    for values in (LARGE, SMALL):
+        answer = host.succeed("started", sysctl=in_order(values))
+        assert answer["values"] == {key: {"before": before[key], "after": values[key]} for key in values}
+        assert answer["side_effects"] == {}
+        assert state() == values
+        assert host.succeed("rolled_back")["drift"] == []
+        assert host.whole() == whole
+    # From one to the other, and back by two steps.
+    for values in (LARGE, SMALL):
+        host.succeed("started", sysctl=in_order(values), rollout_id=values["net.core.rmem_max"])
+        host.succeed("confirmed")
+        assert state() == values
+    host.succeed("rolled_back")
+    assert state() == LARGE
+    host.succeed("rolled_back")
+    assert host.whole() == whole
+
+
+def test_a_limit_that_the_kernel_refuses_takes_the_triples_with_it(host: Host) -> None:
+    whole = host.whole()
+    answer = host.trial("started", sysctl={**dict(reversed(LARGE.items())), "net.core.rmem_max": "1"})
+    assert answer["msg"] == "net.core.rmem_max: the kernel refuses '1': Invalid argument. Everything was put back"
+    assert host.whole() == whole
+
+
+@contextlib.contextmanager
+def clock_kept(host: Host) -> Iterator[None]:
+    """Whatever it is set to, it is right again at the end."""
+    try:
+        yield
+    finally:
+        host.set_clock(time.time())
+
+
+@pytest.mark.parametrize("days", [1, -1], ids=["forward", "back"])
+def test_a_clock_that_is_set_by_a_day_moves_no_deadline(host: Host, days: int) -> None:
+    with clock_kept(host):
+        host.succeed("started", sysctl={FIN: "20", "net.ipv4.tcp_tw_reuse": "1"}, confirm_within=40)
+        began = host.uptime()
+        host.set_clock(host.clock() + days * DAY)
+        host.write("net.ipv4.tcp_tw_reuse", "0")
+        host.machine.wait_for("test -e /var/lib/nettune/drift.json", 20)
+        look = host.info(samples=1000)
+        # It has the seconds left that have not gone by, and no day more or less.
+        assert abs(look["pending"]["seconds_left"] - (began + 40 - host.uptime())) < 5
+        (drift,) = look["drift"]
+        assert (drift["key"], drift["found"]) == ("net.ipv4.tcp_tw_reuse", "0")
+        assert abs(drift["since"] - host.clock()) < 30
+        # The guard's series goes on second by second.
+        times = [sample["time"] for sample in look["samples"]]
+        assert all(0 < after - before < 10 for before, after in itertools.pairwise(times))
+        refused = host.trial("started", sysctl={FIN: "30"}, rollout_id="r2")["msg"]
+        today = host.machine.output("date -u +%Y-%m-%d; date -ud '+1 minute' +%Y-%m-%d").split()
+        assert any(f"until {day} " in refused for day in today)
+        assert host.value(FIN) == "20"
+        # And once more, to the other side of where it was.
+        host.set_clock(host.clock() - 2 * days * DAY)
+        outcome = host.wait_until_over(90)
+        lasted = host.uptime() - began
+        assert 38 < lasted < 60
+        assert outcome["reason"] == "nobody confirmed it in time"
+        assert not outcome["by_evidence"]
+        assert abs(outcome["ended"] - host.clock()) < 30
+        assert [(entry["key"], entry["since"]) for entry in outcome["drift"]] == [(drift["key"], drift["since"])]
+        assert host.value(FIN) == "60"
+        host.write("net.ipv4.tcp_tw_reuse", "2")
+
+
+def test_a_clock_that_is_set_is_no_evidence_and_hides_none(host: Host) -> None:
+    rejects = f"{TOOLS}/rejects.py"
+    host.machine.put(ROOT / "tests" / "support" / "rejects.py", rejects)
+    with clock_kept(host):
+        host.succeed("started", sysctl={FIN: "20"}, confirm_within=300, guard={"baseline_seconds": 3})
+        for days in (1, -2):
+            host.set_clock(host.clock() + days * DAY)
+            seen = len(host.info(samples=1000)["samples"])
+            host.machine.wait_for(f"test $(wc -l </var/lib/nettune/samples.jsonl) -gt {seen + 2}", 20)
+        assert host.info()["pending"]
+        host.machine.run(f"python3 {rejects} 24")
+        outcome = host.wait_until_over(30)
+        assert outcome["by_evidence"]
+        assert outcome["figures"]["group"]["events"] >= 24
+        assert outcome["figures"]["group"]["opens"] < 1000
+        assert abs(outcome["ended"] - host.clock()) < 30
+        assert host.value(FIN) == "60"
+        # The day that the refusal names is the day of the host's clock.
+        today = host.machine.output(f"date -ud @{outcome['ended']:.0f} +%Y-%m-%d")
+        assert f"rolled back here on {today}" in host.trial("started", sysctl={FIN: "20"})["msg"]
+
+
+def test_a_confirmation_from_another_day_counts(host: Host) -> None:
+    with clock_kept(host):
+        host.succeed("started", sysctl={FIN: "20"}, confirm_within=60)
+        for days in (1, -2):
+            host.set_clock(host.clock() + days * DAY)
+            assert host.info()["pending"]
+        host.succeed("confirmed")
+        assert abs(host.info()["history"][0]["ended"] - host.clock()) < 30
+        assert host.value(FIN) == "20"
