@@ -10,7 +10,6 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate, handover, report, waves
@@ -26,6 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "rollout_id": {"type": "str", "default": ""},
                 "reviews": {"type": "dict"},
+                "fleet": {"type": "dict", "default": {}},
                 "waves": {"type": "list", "elements": "raw"},
                 "canaries": {"type": "list", "elements": "str", "default": []},
                 "strata": {"type": "list", "elements": "str", "default": []},
@@ -42,20 +42,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         try:
             if arguments["reviews"] is None:
-                _check_strategy(self._task)
+                _check_play(self._task.get_play())
                 return {"changed": False, "rollout_id": _name(arguments)}
             return self._planned(arguments, (task_vars or {}).get("hostvars", {}))
         except (OSError, ValueError) as problem:
-            raise AnsibleActionFail(f"No host was touched.\n{problem}.") from None
+            return _refused([f"{problem}."])
 
     def _planned(self, arguments: dict[str, Any], variables: Any) -> dict[str, Any]:
         reviews = arguments["reviews"]
         # Wrong ones are found now, and not when the first wave is judged.
         gate.limits_of(arguments["limits"])
         shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
+        together = arguments["fleet"]
         refusals = account.refusals(reviews) + waves.differences(shared)
+        if together and together.get("verdict") != "accepted":
+            refusals += _lines(together)
         if refusals:
-            return {"failed": True, "msg": "\n".join(["No host was touched.", *refusals])}
+            return _refused(refusals)
         hosts = {host: review["facts"] for host, review in reviews.items()}
         for host, review in reviews.items():
             if "content" in review:
@@ -70,8 +73,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "rollout_id": planned.handover.rollout_id,
             "strata": {host: fleet.stratum(host) for host in hosts},
             "priors": {host: review["sample"] for host, review in reviews.items()},
-            "settings": _settings(reviews),
-            "findings": account.findings(reviews),
+            "settings": report.settings(reviews),
+            "findings": account.findings(reviews) + (_lines(together) if together.get("findings") else []),
         }
         now = [wave for wave in plan["waves"] if wave["number"] in planned.numbers]
         return {
@@ -98,11 +101,27 @@ class _Planned(NamedTuple):
     file: Path | None = None
 
 
-def _check_strategy(task: Any) -> None:
-    strategy = str(task.get_play().strategy)
+def _refused(lines: list[str]) -> dict[str, Any]:
+    return {"failed": True, "msg": "\n".join([account.UNTOUCHED, *lines])}
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    message = result.get("msg", "")
+    return [str(line) for line in message] if isinstance(message, list) else [str(message)]
+
+
+def _check_play(play: Any) -> None:
+    """Keywords of a play that no task can override."""
+    strategy = str(play.strategy)
     if not strategy.endswith(("linear", "debug")):
         raise ValueError(
             f"The play has strategy {strategy}, with which no host waits for another's verdict: use linear"
+        )
+    if play.max_fail_percentage is not None:
+        raise ValueError(
+            "The play has max_fail_percentage, with which Ansible leaves a failed wave before its hosts are rolled "
+            "back: leave it out, for one bad host stops the rollout anyway; what a wave is to tolerate is in "
+            "tune_max_rejects_per_1000, tune_max_failed_connects_percent and tune_limits"
         )
 
 
@@ -221,20 +240,6 @@ def _stored(given: Any, rollout_id: str, file: Path | None) -> handover.Handover
 
 def _without_set(review: dict[str, Any]) -> bool:
     return any(item.get("now") != item["proposed"] for item in review["plan"])
-
-
-def _settings(reviews: dict[str, Any]) -> list[dict[str, Any]]:
-    """What is proposed, each key and value once, with the values that hosts have now."""
-    settings: dict[tuple[str, str], dict[str, Any]] = {}
-    for review in reviews.values():
-        for item in review["plan"]:
-            setting = settings.setdefault(
-                (item["key"], item["proposed"]),
-                {"key": item["key"], "proposed": item["proposed"], "why": item.get("why") or "", "now": []},
-            )
-            if item.get("now") is not None and item["now"] not in setting["now"]:
-                setting["now"].append(item["now"])
-    return list(settings.values())
 
 
 def _check_content(host: str, content: str, plan: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.nettune.kernel.plugins.plugin_utils import report
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, report
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -23,6 +23,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "directory": {"type": "str", "default": "./reports"},
                 "plan": {"type": "dict", "required": True},
+                "refused": {"type": "str"},
+                "reviews": {"type": "dict", "default": {}},
                 "wave": {"type": "int"},
                 "running": {"type": "bool", "default": False},
                 "started": {"type": "dict", "default": {}},
@@ -45,6 +47,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _write(arguments: dict[str, Any], json_path: Path, html_path: Path) -> list[str]:
     """Writes both files; returns how the wave ended, in lines."""
+    if arguments["refused"]:
+        why = [line for line in arguments["refused"].splitlines() if line != account.UNTOUCHED]
+        refused = report.refused(report.load(json_path), arguments["plan"], why, arguments["reviews"])
+        if refused:
+            report.write(refused, json_path, html_path)
+        return [f"Report: {html_path}" if refused else f"Left as it is, the report of what was run: {html_path}"]
     record = report.planned(report.load(json_path), arguments["plan"])
     if arguments["wave"] is None:
         report.write(record, json_path, html_path)

@@ -14,6 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.nettune.kernel.plugins.action.sysctl_validate import ActionModule as Validation
+from ansible_collections.nettune.kernel.plugins.plugin_utils import own_variables
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sample_of_facts
 
 # Only validation looks at these.
@@ -36,10 +37,11 @@ class ActionModule(Validation):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         told = self._execute_module(module_name="nettune.kernel.net_facts", module_args={}, task_vars=task_vars)
         facts = told.get("ansible_facts", {}).get("nettune")
-        if facts is None:
-            return {**told, "changed": False, "facts": None, "sample": None}
         # Not those of validation.
-        own = {name: self._task.args.get(name) for name in ("template", "target", "shared")}
+        own = {name: self._task.args.get(name) for name in ("template", "target", "shared", "own")}
+        wrong = own_variables.wrong(own["own"] or {})
+        if facts is None:
+            return {**told, "changed": False, "facts": None, "sample": None, "wrong": wrong}
         arguments = {name: value for name, value in self._task.args.items() if name not in own}
         self._task.args = {**arguments, "facts": facts}
         known = {
@@ -48,6 +50,7 @@ class ActionModule(Validation):
             "topology": arguments.get("topology"),
             "target": own["target"],
             "shared": own["shared"] or {},
+            "wrong": wrong,
         }
         validated = super().run(tmp, task_vars)
         if own["template"] and not validated.get("failed"):

@@ -32,10 +32,15 @@ options:
     description:
       - Results of M(nettune.kernel.rollout_review) by host, in the order of the inventory. Needs O(rollout_id) and
         O(waves).
-      - Without it the module only names the rollout, and fails where the strategy of the play lets no host wait for
-        another.
+      - Without it the module only names the rollout, and fails where a keyword of the play breaks what a rollout
+        promises, whichever task it is in (C(strategy) other than linear, C(max_fail_percentage)).
       - Each rendered file must say the same as the plan of its host, and no two hosts may differ in C(shared).
     type: dict
+  fleet:
+    description:
+      - The result of M(nettune.kernel.fleet_validate) for the same hosts. A rejected fleet must not begin.
+    type: dict
+    default: {}
   waves:
     description:
       - How many hosts each wave has, as counts and percentages of all hosts. The last one repeats until no host is

@@ -26,9 +26,19 @@ options:
     type: str
     default: ./reports
   plan:
-    description: RV(nettune.kernel.rollout_plan#module:plan).
+    description:
+      - RV(nettune.kernel.rollout_plan#module:plan). With O(refused), C(rollout_id) is all that it needs.
     type: dict
     required: true
+  refused:
+    description:
+      - Why the rollout must not begin, or go on, in lines. A report that tells of waves under the same name, and of no
+        later one to come, is left as it is.
+    type: str
+  reviews:
+    description: Results of M(nettune.kernel.rollout_review) by host, with O(refused).
+    type: dict
+    default: {}
   wave:
     description: The number of the wave. Without it, the plan is recorded.
     type: int
@@ -82,7 +92,7 @@ html:
   returned: success
   type: str
 msg:
-  description: How the wave ended, in lines. None while it runs.
+  description: How the wave ended, in lines, or where the report of a refused rollout is. None while a wave runs.
   returned: success
   type: list
   elements: str

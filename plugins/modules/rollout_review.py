@@ -63,6 +63,13 @@ options:
     description: Variables in which hosts must not differ; returned as they are, for M(nettune.kernel.rollout_plan).
     type: dict
     default: {}
+  own:
+    description:
+      - Variables that hosts may have of their own, and that only M(nettune.kernel.sysctl_trial) or
+        M(nettune.kernel.rollout_probe) would take. They are checked.
+      - C(tune_file), C(tune_force), C(tune_guard), C(tune_guard_min_rejects), C(tune_probe_port), C(tune_probe_rate).
+    type: dict
+    default: {}
 seealso:
   - module: nettune.kernel.net_facts
   - module: nettune.kernel.sysctl_validate
@@ -113,6 +120,11 @@ shared:
   description: O(shared).
   returned: when the facts could be read
   type: dict
+wrong:
+  description: What is wrong with O(own), in sentences.
+  returned: always
+  type: list
+  elements: str
 verdict:
   description: V(accepted) or V(rejected).
   returned: when the facts could be read

@@ -48,17 +48,32 @@ def one_line(text: Any) -> str:
 
 # Before anything is touched
 
+UNTOUCHED = "No host was touched."
+
 
 def refusals(reviews: Mapping[str, Any]) -> list[str]:
     """Why the rollout must not begin: hosts out of reach, hosts without facts, hosts that reject the set."""
     return _shared((host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host))
 
 
+def in_the_way(reviews: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The same for every host by itself, with its own figures; nothing of a host that accepts the set."""
+    return {host: [line for _topic, line in _refusal(review, host)] for host, review in reviews.items()}
+
+
 def _refusal(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
     """Topics and lines."""
     if review.get("unreachable"):
         return [_same("cannot be reached: " + one_line(review.get("msg")))]
-    facts = review.get("facts")
+    if not review:
+        return [_same("was left out of the checks, and is in the batch: run the role for all hosts of the play")]
+    return [_same(problem) for problem in review.get("wrong", [])] + _validated(review, host)
+
+
+def _validated(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
+    if "facts" not in review:
+        return [_same("could not be asked: " + _module_failure(review))]
+    facts = review["facts"]
     if facts is None:
         why = "its facts cannot be read: " + _module_failure(review)
         if "interpreter" in why:

@@ -13,6 +13,8 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record impor
     lines,
     paths,
     planned,
+    refused,
+    settings,
     wave_record,
     with_wave,
 )
@@ -25,6 +27,8 @@ __all__ = [
     "load",
     "paths",
     "planned",
+    "refused",
+    "settings",
     "wave_record",
     "with_wave",
     "write",

@@ -20,6 +20,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.report.record impor
     DONE,
     HALTED,
     PLANNED,
+    REFUSED,
     RUNNING,
     Record,
     hosts,
@@ -37,6 +38,7 @@ _TITLES = {
     BETWEEN_WAVES: "Between waves",
     DONE: "Done",
     HALTED: "Rolled back",
+    REFUSED: "Refused",
 }
 # Good, bad, or neither: what the colours say.
 _TONES = {
@@ -46,13 +48,15 @@ _TONES = {
     "rolled_back": "bad",
     "roll_back": "bad",
     "halted": "bad",
+    "refused": "bad",
+    "in_the_way": "bad",
     "lost": "bad",
     "not_rolled_back": "bad",
     "inconclusive": "open",
     "running": "open",
     "on_trial": "open",
 }
-_OUTCOMES = {"settled": "had the set already", "waiting": "not started"}
+_OUTCOMES = {"settled": "had the set already", "waiting": "not started", "in_the_way": "stands in the way"}
 
 
 def html(record: Record) -> str:
@@ -81,6 +85,7 @@ def html(record: Record) -> str:
         summary=_summary(record).rstrip("."),
         plan=[{**planned, "wave": began.get(planned["number"])} for planned in record["planned"]],
         waves=[_wave(wave) for wave in record["waves"]],
+        refused=record.get("refused"),
         hosts=[_host_row(record, host, wave, began.get(wave, {}), item) for host, wave, item in hosts(record)],
         room=plots,
         style=Markup(style),
@@ -107,6 +112,11 @@ def _summary(record: Record) -> str:
     if record["state"] == DONE:
         confirmed = sum(item.get("outcome") == "confirmed" for _host, _wave, item in hosts(record))
         return f"Confirmed on {account.count(confirmed, 'host')} in {account.count(total, 'wave')}"
+    if record["state"] == REFUSED:
+        asked = record["refused"]["hosts"].values()
+        obstacles = sum(item["outcome"] == "in_the_way" for item in asked)
+        in_the_way = f" {obstacles} of {account.count(len(asked), 'host')} in the way" if obstacles else ""
+        return account.UNTOUCHED + in_the_way
     return f"{len(waves)} of {account.count(total, 'wave')} done"
 
 
@@ -146,7 +156,7 @@ def _guards(wave: Mapping[str, Any]) -> list[plots.Plot]:
 def _worth_showing(tests: list[Any]) -> list[Any]:
     """The wave as a whole, and of single hosts and probes those that say most. The JSON has more of them."""
     single = [test for test in tests if test["kind"] != "wave" and (test["exceeded_at"] or test["evidence"] > 1)]
-    most = sorted(single, key=lambda test: -test["evidence"] / test["limit"])[:_MOST_SINGLE]
+    most = sorted(single, key=lambda test: -test["share"])[:_MOST_SINGLE]
     return [test for test in tests if test["kind"] == "wave"] + most
 
 

@@ -22,6 +22,7 @@ RUNNING = "running"
 BETWEEN_WAVES = "between_waves"
 DONE = "done"
 HALTED = "halted"
+REFUSED = "refused"
 
 
 def begin(plan: Mapping[str, Any]) -> Record:
@@ -35,6 +36,7 @@ def begin(plan: Mapping[str, Any]) -> Record:
         "updated": now,
         "deadline": None,
         "halted": None,
+        "refused": None,
         "settings": plan["settings"],
         "findings": plan["findings"],
         "strata": plan["strata"],
@@ -52,6 +54,51 @@ def planned(record: Record | None, plan: Mapping[str, Any]) -> Record:
     return {**record, "planned": plan["waves"], "strata": {**record["strata"], **plan["strata"]}}
 
 
+def refused(
+    record: Record | None, plan: Mapping[str, Any], why: Iterable[str], reviews: Mapping[str, Any]
+) -> Record | None:
+    """The record of a rollout that must not begin, or go on; None where there is one of waves that have ended.
+
+    plan: what is known of it, which may be no more than a name.
+    """
+    if record and record["waves"] and record["state"] != BETWEEN_WAVES:
+        return None
+    now = clock.stamp()
+    refusal = {
+        "at": now,
+        "why": list(why),
+        "hosts": {host: _refused_host(reviews[host], lines) for host, lines in account.in_the_way(reviews).items()},
+    }
+    if record and record["waves"]:
+        return {**record, "updated": now, "refused": refusal}
+    unplanned = {
+        "settings": settings(reviews),
+        "findings": [line for line in account.findings(reviews) if line not in refusal["why"]],
+        "strata": {},
+        "waves": [],
+    }
+    return {**begin({**unplanned, **plan}), "state": REFUSED, "refused": refusal}
+
+
+def _refused_host(review: Mapping[str, Any], lines: list[str]) -> dict[str, Any]:
+    kernel = ((review.get("facts") or {}).get("kernel") or {}).get("release")
+    return {"outcome": "in_the_way" if lines else "accepted", "kernel": kernel, "why": lines}
+
+
+def settings(reviews: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is proposed, each key and value once, with the values that hosts have now."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for review in reviews.values():
+        for item in review.get("plan", []):
+            setting = found.setdefault(
+                (item["key"], item["proposed"]),
+                {"key": item["key"], "proposed": item["proposed"], "why": item.get("why") or "", "now": []},
+            )
+            if item.get("now") is not None and item["now"] not in setting["now"]:
+                setting["now"].append(item["now"])
+    return list(found.values())
+
+
 def with_wave(record: Record, wave: Mapping[str, Any]) -> Record:
     """The record with the account of one wave, in place of an earlier one of the same number."""
     others = [item for item in record["waves"] if item["number"] != wave["number"]]
@@ -64,6 +111,7 @@ def with_wave(record: Record, wave: Mapping[str, Any]) -> Record:
         # Until then whoever is on trial hears from the controller, or goes back by itself.
         "deadline": wave["deadline"] if state == RUNNING else None,
         "halted": f"wave {wave['number']}: {wave['reason']}" if state == HALTED else None,
+        "refused": None,
         "waves": waves,
     }
 

@@ -267,6 +267,37 @@ def test_a_plan_before_any_host_is_touched(show: Callable[..., Page]) -> None:
     shot(page, "planned")
 
 
+def test_a_rollout_that_was_refused(show: Callable[..., Page]) -> None:
+    fits = {"verdict": "accepted", "facts": {"kernel": {"release": "6.1.0-42-amd64"}}, "findings": [], "plan": []}
+    finding = {
+        "rule": "timewait.behind_nat",
+        "severity": "error",
+        "keys": ["net.ipv4.tcp_timestamps"],
+        "message": "Clients share an address.",
+    }
+    reviews = {
+        "web1": {**fits, "plan": [{"key": "net.ipv4.tcp_timestamps", "now": "0", "proposed": "1", "why": ""}]},
+        "web2": {**fits, "verdict": "rejected", "findings": [finding]},
+        "web3": {"unreachable": True, "msg": "No route to host"},
+    }
+    why = ["web2: error timewait.behind_nat: Clients share an address.", "web3: cannot be reached: No route to host"]
+    record = report.refused(None, {"rollout_id": "20261121T0900Z"}, why, reviews)
+    assert record is not None
+    for name, context in {"refused": {"color_scheme": "dark"}, "refused-phone": {"viewport": PHONE}}.items():
+        page = show(record, **context)
+        assert page.title() == "Rollout 20261121T0900Z: Refused"
+        assert page.inner_text("header .lead") == "No host was touched. 2 of 3 hosts in the way."
+        assert page.locator("main h2").all_inner_texts() == ["Why it was refused", "Hosts", "Proposed"]
+        assert page.locator("main > .findings").first.inner_text().splitlines() == why
+        assert page.locator("figure").count() == 0
+        assert names(page) == ["web1", "web2", "web3"]
+        page.select_option("#filter-outcome", "in_the_way")
+        assert names(page) == ["web2", "web3"]
+        assert "No route to host" in page.inner_text("#hosts")
+        assert not scrolls_sideways(page)
+        shot(page, name)
+
+
 def test_a_thousand_hosts(show: Callable[..., Page], tmp_path: pathlib.Path) -> None:
     hosts = [f"web{number:04}.example.net" for number in range(1, MANY + 1)]
     record = simulated_rollout.rollout(hosts, [10, 100, MANY - 110], simulated_rollout.rising(4, 40), looks=12)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever goes wrong, in whatever play: the wave goes back, and no later wave is touched.
 
-Ansible's own keywords do not see to that. A failed batch whose rescue succeeds counts as a success to
-max_fail_percentage; an unreachable host lets the next batch begin, and enters no rescue.
+Ansible's own keywords do not see to that: an unreachable host lets the next batch begin, and enters no rescue. Those of
+a play that would stand against it are overridden, or refused.
 """
 
 from __future__ import annotations
@@ -84,10 +84,15 @@ def test_what_goes_wrong_in_the_playbook(make_fleet: Make, case: str) -> None:
 
 
 KEYWORDS: dict[str, dict[str, Any]] = {
-    "max_fail_percentage: 0": {"max_fail_percentage": 0},
     "ignore_errors": {"ignore_errors": True},
     "ignore_unreachable": {"ignore_unreachable": True},
-    "all at once": {"max_fail_percentage": 100, "ignore_errors": True, "ignore_unreachable": True},
+    "all at once": {
+        "any_errors_fatal": False,
+        "ignore_errors": True,
+        "ignore_unreachable": True,
+        "run_once": True,
+        "throttle": 1,
+    },
 }
 
 
@@ -108,7 +113,9 @@ def test_what_goes_wrong_in_a_play_of_ones_own(make_fleet: Make, keywords: str, 
         {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "A later play runs"}}]},
     )
     what: dict[str, Any] = {"host1": FAILS if how == "fails" else GONE_IN_SOAK}
-    result = fleet.run(play, {}, *broken(fleet, what))
+    # A good host of the batch goes back at once, and not when its guard gives up.
+    patience = {"tune_confirm_grace": 120} if how == "fails" else {}
+    result = fleet.run(play, patience, *broken(fleet, what))
     assert list(fleet.fates().values()) == [OLD] * serial + [UNTOUCHED]
     assert result.returncode != 0
     assert "A later play runs" not in result.stdout
@@ -172,6 +179,26 @@ def test_a_strategy_without_waves_is_refused(make_fleet: Make, strategy: str) ->
     result = fleet.run(play, {})
     assert result.returncode != 0
     assert f"The play has strategy {strategy}, with which no host waits for another's verdict" in result.stdout
+    assert set(fleet.fates().values()) == {UNTOUCHED}
+
+
+@pytest.mark.parametrize("percentage", [0, 100])
+def test_a_play_that_tolerates_failed_hosts_is_refused(make_fleet: Make, percentage: int) -> None:
+    """Ansible would leave the rescue as soon as a host of the batch has failed, before the others are rolled back."""
+    fleet = make_fleet(1)
+    keywords = {"hosts": "all", "gather_facts": False, "max_fail_percentage": percentage}
+    result = fleet.run(fleet.play({**keywords, "roles": ["nettune.kernel.tune"]}), {})
+    assert result.returncode != 0
+    assert result.stdout.count("The play has max_fail_percentage, with which Ansible leaves a failed wave before") == 1
+    assert set(fleet.fates().values()) == {UNTOUCHED}
+
+
+def test_a_role_for_some_hosts_of_the_batch_is_refused(make_fleet: Make) -> None:
+    fleet = make_fleet(2)
+    task = {"ansible.builtin.include_role": {"name": "nettune.kernel.tune"}, "when": "inventory_hostname == 'host1'"}
+    result = fleet.run(fleet.play({"hosts": "all", "gather_facts": False, "tasks": [task]}), {})
+    assert result.returncode != 0
+    assert result.stdout.count("host2: was left out of the checks, and is in the batch") == 1
     assert set(fleet.fates().values()) == {UNTOUCHED}
 
 

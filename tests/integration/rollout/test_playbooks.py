@@ -88,9 +88,33 @@ REFUSED = {
 }
 
 
+# Before any host is asked, there is nothing to report.
+NOT_ASKED = (
+    "no set",
+    "two sets",
+    "an unknown front",
+    "a soak of letters",
+    "a guard of another kind",
+    "a limit of another kind",
+    "no such group",
+)
+
+
+def refusal(reports: pathlib.Path, stdout: str) -> dict[str, Any]:
+    """What the one report, which is where it is said to be, tells of a rollout that did not begin."""
+    (path,) = reports.glob("*.json")
+    assert stdout.count(f"The rollout does not begin.\n  Report: {path.with_suffix('.html')}\n") == 1
+    assert "Why it was refused" in path.with_suffix(".html").read_text()
+    record = json.loads(path.read_text())
+    assert (record["state"], record["waves"]) == ("refused", [])
+    told: dict[str, Any] = record["refused"]
+    assert tuple(told["hosts"]) == HOSTS
+    return told
+
+
 @pytest.mark.usefixtures("_untouched")
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_with_one_clear_error(run: Any, case: str) -> None:
+def test_refused_with_one_clear_error(run: Any, tmp_path: pathlib.Path, case: str) -> None:
     variables, sentence = REFUSED[case]
     result = run("tune", variables)
     assert result.returncode != 0
@@ -99,6 +123,10 @@ def test_refused_with_one_clear_error(run: Any, case: str) -> None:
     assert len(told) == (len(HOSTS) if case == "nobody answers" else 1), result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     assert "Roll out in waves" not in result.stdout
+    if case in NOT_ASKED:
+        assert not (tmp_path / "reports").exists()
+    else:
+        assert re.search(sentence, "\n".join(refusal(tmp_path / "reports", result.stdout)["why"]))
 
 
 @pytest.mark.usefixtures("_untouched")
@@ -109,6 +137,10 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
     assert result.returncode != 0
     assert re.search(r"No host was touched\.\n  host2: cannot be reached", result.stdout)
     assert "host1" not in result.stdout
+    hosts = refusal(tmp_path / "reports", result.stdout)["hosts"]
+    assert [hosts[host]["outcome"] for host in HOSTS] == ["accepted", "in_the_way", "accepted"]
+    assert hosts["host2"]["why"][0].startswith("cannot be reached")
+    assert hosts["host1"]["kernel"]
 
 
 @pytest.mark.usefixtures("_untouched")
@@ -123,14 +155,50 @@ def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path
     ):
         assert result.stdout.count(f"{told}: set it for all") == 1
     assert "Roll out in waves" not in result.stdout
+    assert len(refusal(tmp_path / "reports", result.stdout)["why"]) == 2
+
+
+@pytest.mark.usefixtures("_untouched")
+def test_what_only_a_later_wave_would_take_is_refused_before_the_first(
+    run: Any, tmp_path: pathlib.Path, lab: Lab
+) -> None:
+    own = {
+        "host2": {"tune_guard": {"alpha": 7}, "tune_probe_port": "http", "tune_force": "perhaps"},
+        "host3": {"tune_file": "/run/sysctl.d/other.conf", "tune_probe_rate": 0, "tune_guard_min_rejects": 0},
+    }
+    more = tmp_path / "more.yml"
+    more.write_text(json.dumps({"servers": {"hosts": own}}))
+    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
+    assert result.returncode != 0
+    for told in (
+        "host2: tune_guard: alpha must be between 1e-12 and 0.5, not 7",
+        "host2: tune_probe_port is 'http': write a TCP port from 1 to 65535",
+        "host2: tune_force is 'perhaps': write true or false",
+        "host3: tune_file: path '/run/sysctl.d/other.conf' must be a file /etc/sysctl.d/NAME.conf",
+        "host3: tune_probe_rate is 0: write connections per second, above 0",
+        "host3: tune_guard_min_rejects is 0: write a number of rejects from 1 on",
+    ):
+        assert result.stdout.count(told) == 1
+    assert "Roll out in waves" not in result.stdout
+    hosts = refusal(tmp_path / "reports", result.stdout)["hosts"]
+    assert [len(hosts[host]["why"]) for host in HOSTS] == [0, 3, 3]
 
 
 @pytest.mark.usefixtures("_untouched")
 def test_a_name_that_was_used_is_refused(run: Any, tmp_path: pathlib.Path) -> None:
     (tmp_path / "reports").mkdir()
-    record = {"schema": 1, "rollout_id": "again", "waves": [{"number": 1, "outcome": "confirmed"}]}
-    (tmp_path / "reports" / "again.json").write_text(json.dumps(record))
+    record: dict[str, Any] = {
+        "schema": 1,
+        "rollout_id": "again",
+        "state": "done",
+        "waves": [{"number": 1, "outcome": "confirmed"}],
+    }
+    report = tmp_path / "reports" / "again.json"
+    report.write_text(json.dumps(record))
     result = run("tune", {**GOOD, "tune_rollout_id": "again"})
+    # What was run is not overwritten by what was not.
+    assert json.loads(report.read_text()) == record
+    assert "Left as it is, the report of what was run: " in result.stdout
     assert result.returncode != 0
     assert result.stdout.count("Rollout again has been run already") == 1
     assert "Roll out in waves" not in result.stdout
@@ -257,7 +325,7 @@ def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, l
 
 
 @pytest.mark.usefixtures("_untouched")
-def test_a_host_under_trial_by_somebody_else(run: Any, lab: Lab) -> None:
+def test_a_host_under_trial_by_somebody_else(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     def trial(**arguments: Any) -> None:
         assert controller.module(lab.inventory, "host2", "sysctl_trial", arguments).returncode == 0
 
@@ -271,3 +339,4 @@ def test_a_host_under_trial_by_somebody_else(run: Any, lab: Lab) -> None:
         r"No host was touched.\n  host2: a trial is pending here: rollout theirs by root .*somaxconn", result.stdout
     )
     assert "Roll out in waves" not in result.stdout
+    assert refusal(tmp_path / "reports", result.stdout)["hosts"]["host2"]["outcome"] == "in_the_way"

@@ -39,8 +39,11 @@ def test_from_the_shell(make_fleet: Make) -> None:
         assert "Roll out in waves" not in result.stdout
 
     refused("tune_wave 2 needs the plan that the run with tune_wave 1 made", tune_wave=2)
+    (told,) = json.loads((fleet.reports / "by-hand.json").read_text())["refused"]["why"]
+    assert told.startswith("tune_wave 2 needs the plan")
+    (fleet.reports / "by-hand.json").unlink()
     assert fleet.run("tune", {**NAMED, "tune_wave": 1}, "--check").returncode == 0
-    assert not fleet.reports.exists()
+    assert not list(fleet.reports.glob("*.json"))
 
     first = fleet.run("tune", {**NAMED, "tune_wave": 1})
     assert first.returncode == 0
@@ -53,6 +56,9 @@ def test_from_the_shell(make_fleet: Make) -> None:
     refused("Another set was planned by rollout by-hand for host1, host2, host3", tune_wave=2, tune_sysctl=other)
     refused("Rollout by-hand has been run already")
     assert fates(fleet) == "new untouched untouched untouched"
+    record = json.loads((fleet.reports / "by-hand.json").read_text())
+    assert (record["state"], [wave["number"] for wave in record["waves"]]) == ("between_waves", [1])
+    assert record["refused"]["why"][0].startswith("Rollout by-hand has been run already")
 
     second = fleet.run("tune", {**NAMED, "tune_wave": "2"})
     assert second.returncode == 0
@@ -63,6 +69,7 @@ def test_from_the_shell(make_fleet: Make) -> None:
     assert fates(fleet) == "new new new new"
     record = json.loads((fleet.reports / "by-hand.json").read_text())
     assert [wave["outcome"] for wave in record["waves"]] == ["confirmed"] * 3
+    assert (record["state"], record["refused"]) == ("done", None)
 
 
 def test_in_a_workflow(make_fleet: Make) -> None:

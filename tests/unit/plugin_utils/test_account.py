@@ -24,13 +24,21 @@ def test_every_host_that_stands_in_the_way_is_named_once() -> None:
         "web2": {"verdict": "rejected", "findings": [finding("4 sockets")], "facts": {}},
         "odd": {"failed": True, "msg": "odd: give a set", "facts": {}},
         "fine": FINE,
+        "left": {},
+        "own": {**FINE, "wrong": ["tune_guard: no"]},
+        "untold": {"failed": True, "msg": "'x' is undefined", "wrong": ["tune_guard: no"]},
     }
     assert account.refusals(reviews) == [
         "down: cannot be reached: no route",
         "bare: its facts cannot be read: not found /bin/sh: python3",
         "web1, web2: error a.b: 3 sockets. R. F.",
         "odd: give a set",
+        "left: was left out of the checks, and is in the batch: run the role for all hosts of the play",
+        "own, untold: tune_guard: no",
+        "untold: could not be asked: 'x' is undefined",
     ]
+    assert account.in_the_way(reviews)["web2"] == ["error a.b: 4 sockets. R. F."]
+    assert account.in_the_way(reviews)["fine"] == []
     assert account.refusals({"fine": FINE}) == []
 
 

@@ -63,6 +63,44 @@ def test_a_page_before_any_wave() -> None:
     assert "not started" in report.html(report.begin(PLAN))
 
 
+REVIEWS: dict[str, Any] = {
+    "a": {"verdict": "accepted", "facts": {"kernel": {"release": "6.1.0"}}, "plan": [], "findings": []},
+    "b": {"unreachable": True, "msg": "no <b>route</b>"},
+}
+
+
+def test_a_rollout_that_is_refused_tells_of_every_host_and_has_no_waves() -> None:
+    record = report.refused(None, {"rollout_id": "r-1"}, ["b: cannot be reached: no <b>route</b>"], REVIEWS)
+    assert record is not None
+    assert (record["state"], record["planned"], record["settings"]) == ("refused", [], [])
+    assert record["refused"]["hosts"] == {
+        "a": {"outcome": "accepted", "kernel": "6.1.0", "why": []},
+        "b": {"outcome": "in_the_way", "kernel": None, "why": ["cannot be reached: no <b>route</b>"]},
+    }
+    page = Page(report.html(record))
+    assert page.loads == []
+    assert "b" not in page.elements
+    assert ">Waves<" not in report.html(record)
+    # The name is free for the next one.
+    assert report.planned(record, PLAN)["refused"] is None
+
+
+def test_a_refused_run_is_told_between_waves_and_overwrites_none_that_have_ended() -> None:
+    ended = record()
+    assert report.refused(ended, PLAN, ["x"], REVIEWS) is None
+    wave = report.wave_record(1, STARTED, judged(), {}, None)
+    between = report.with_wave(report.begin(PLAN), wave)
+    refused = report.refused(between, PLAN, ["x <b>"], REVIEWS)
+    assert refused is not None
+    assert (refused["state"], refused["waves"]) == ("between_waves", between["waves"])
+    page = report.html(refused)
+    assert "was to go on, and was refused" in page
+    assert "x &lt;b&gt;" in page
+    assert ">Waves<" in page
+    wave = {**wave, "number": 2}
+    assert report.with_wave(refused, wave)["refused"] is None
+
+
 def series(*points: tuple[float, float, int, int]) -> list[dict[str, float]]:
     return [dict(zip(("from", "to", "events", "opens"), point, strict=True)) for point in points]
 
