@@ -139,7 +139,10 @@ def _install(state):
         for name in MODULES:
             module = importlib.import_module(package + "." + name)
             archive.writestr("nettune_guard/%s.py" % name, module.__spec__.loader.get_source(module.__name__))
-    write_atomically(state.path(ARCHIVE), archived.getvalue())
+    try:
+        write_atomically(state.path(ARCHIVE), archived.getvalue())
+    except OSError as problem:
+        raise GuardError("%s cannot be written: %s" % (state.path(ARCHIVE), problem.strerror)) from None
 
 
 def _start_service(command, arguments):

@@ -246,10 +246,10 @@ class Trials:
                 log("rollout %s is armed: its guard watches, nothing is written yet" % rollout_id)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
-                _sysctl_file.write(_sysctl_file.run_path(path), content)
+                _write_for_the_trial(_sysctl_file.run_path(path), content)
                 record["phase"] = "on_trial"
                 self.state.write(PENDING, record)
-            except (Refused, StateError, _guard_process.GuardError, OSError) as problem:
+            except (Refused, StateError, TrialError, _guard_process.GuardError, OSError) as problem:
                 self.revert(record, "could not be applied: %s" % problem)
                 raise TrialError("%s. Everything was put back" % problem) from None
             log(
@@ -642,6 +642,13 @@ def before_and_after(record):
     before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
     after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
     return before, after
+
+
+def _write_for_the_trial(path, content):
+    try:
+        _sysctl_file.write(path, content)
+    except OSError as problem:
+        raise TrialError("%s cannot be written: %s" % (path, problem.strerror)) from None
 
 
 def _as_last_seen(record):
