@@ -622,7 +622,9 @@ class Trials:
             self._remember(dict(outcome, by_evidence=True, reason=reason))
 
     def already_confirmed(self, rollout_id):
-        latest = next((entry for entry in self.history() if not rollout_id or entry["rollout_id"] == rollout_id), None)
+        # What the history has forgotten, or lost, may be confirmed all the same.
+        known = [*self.history(), *(_outcome_of(entry) for entry in reversed(self.confirmed()))]
+        latest = next((entry for entry in known if not rollout_id or entry["rollout_id"] == rollout_id), None)
         if latest is None:
             raise TrialError("nothing is on trial here, so nothing can be confirmed")
         if latest["state"] != "confirmed":
@@ -660,6 +662,12 @@ def _note_what_was_written(record):
     """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
     record["applied"] = dict(record["applied"], **taken(record["before"], record["applied"]))
     record["side_effects"] = side_effects(record["tree"], record["applied"])
+
+
+def _outcome_of(confirmed):
+    """What the history would say of a confirmed trial, as far as that is known."""
+    names = ("id", "rollout_id", "set_hash")
+    return dict({name: confirmed[name] for name in names}, keys=sorted(confirmed["set"]), state="confirmed")
 
 
 def _is_persisted(record):

@@ -193,7 +193,7 @@ trial:
       description: Seconds until then.
       type: float
     by:
-      description: Who began it, and from where.
+      description: Who began it, and from where; with become who became root, and from where if sudo lets that through.
       type: str
     ended:
       description: When it was confirmed or rolled back, in seconds since 1970.

@@ -193,6 +193,24 @@ def test_without_a_history_a_confirmed_rollout_can_still_be_undone(host: Any) ->
     assert host.whole() == before
 
 
+@pytest.mark.parametrize("how", ["damaged", "lost"])
+def test_without_a_history_a_confirmed_rollout_is_still_known_to_be(host: Any, how: str) -> None:
+    host.trial("started")
+    name = host.trial("confirmed")["trial"]["id"]
+    confirmed = host.whole()
+    if how == "damaged":
+        flip(host, "history.json")
+    else:
+        host.namespace.run(["rm", f"{STATE}/history.json"])
+    for arguments in ({"rollout_id": "r1"}, {}):
+        again = host.trial("confirmed", **arguments)
+        assert again["changed"] is False
+        assert (again["trial"]["id"], again["trial"]["state"]) == (name, "confirmed")
+    answer = host.trial("confirmed", rollout_id="nonsense")
+    assert answer["msg"] == "nothing is on trial here, so nothing can be confirmed"
+    assert host.whole() == confirmed
+
+
 def test_a_folder_in_place_of_the_journal_does_not_keep_the_old_values_away(host: Any) -> None:
     before = host.whole()
     host.trial("started")

@@ -159,6 +159,58 @@ def test_trials_are_undone_in_order(host: Any) -> None:
     assert host.whole() == before
 
 
+def test_a_former_trial_is_confirmed_already_or_never_again(host: Any) -> None:
+    def try_to_confirm(rollout: str) -> dict[str, Any]:
+        before = host.whole()
+        answer = host.trial("confirmed", rollout_id=rollout)
+        assert not answer.get("changed")
+        assert host.whole() == before
+        return answer
+
+    first = host.trial("started")["trial"]["id"]
+    host.trial("confirmed")
+    # While a later one is on trial, that one is meant by nobody who names the former.
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 30}, rollout_id="r2")
+    assert try_to_confirm("r1")["msg"] == "the pending trial belongs to rollout r2, not to r1"
+    host.trial("confirmed", rollout_id="r2")
+    host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": 40}, rollout_id="r3")
+    host.trial("rolled_back", rollout_id="r3", reason="a test")
+    # It is below a later one, and one was rolled back since: confirmed it is all the same.
+    again = try_to_confirm("r1")
+    assert not again.get("failed")
+    assert (again["trial"]["id"], again["trial"]["state"]) == (first, "confirmed")
+    assert re.fullmatch(r"rollout r3 was rolled back here on [-0-9]+ [:0-9]+ UTC: a test", try_to_confirm("r3")["msg"])
+    assert try_to_confirm("r4")["msg"] == "nothing is on trial here, so nothing can be confirmed"
+    # Undone, it is as if it had been rolled back in the first place.
+    for rollout in ("r2", "r1"):
+        host.trial("rolled_back", rollout_id=rollout, reason="undone")
+        assert "was rolled back here on" in try_to_confirm(rollout)["msg"]
+    assert host.value("net.ipv4.tcp_fin_timeout") == "60"
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["on trial", "confirmed"])
+@pytest.mark.parametrize("name", ["rollout_id", "trial_id"])
+def test_rolled_back_twice_it_is_the_same_trial_and_no_other(host: Any, name: str, confirmed: bool) -> None:
+    host.trial("started", sysctl={"net.core.somaxconn": "77"}, rollout_id="r0")
+    host.trial("confirmed")
+    before = host.whole()
+    trial = host.trial("started", rollout_id="r1")["trial"]["id"]
+    if confirmed:
+        host.trial("confirmed")
+    arguments = {name: {"rollout_id": "r1", "trial_id": trial}[name]}
+    first = host.trial("rolled_back", reason="the first time", **arguments)
+    assert first["changed"]
+    assert host.whole() == before
+    predicted = host.trial("rolled_back", reason="the second time", _ansible_check_mode=True, **arguments)
+    second = host.trial("rolled_back", reason="the second time", **arguments)
+    for answer in (predicted, second):
+        assert not answer["changed"]
+        assert not answer.get("failed")
+        assert answer["trial"] == first["trial"]
+    assert host.whole() == before
+    assert [(entry["rollout_id"], entry["state"]) for entry in host.info()["confirmed"]] == [("r0", "confirmed")]
+
+
 def test_check_mode_predicts_and_changes_nothing(host: Any) -> None:
     before = host.whole()
     predicted = host.trial("started", _ansible_check_mode=True)
