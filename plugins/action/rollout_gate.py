@@ -72,6 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(problem)) from None
         except TypeError as problem:
             raise AnsibleActionFail(f"the limits in the record are not those of a rollout: {problem}") from None
+        # What is judged came from a file, or from somebody's own task, and may have any shape.
         try:
             return _judge(arguments)
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as problem:

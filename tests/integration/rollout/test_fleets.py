@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import re
 import time
 from collections.abc import Callable
@@ -115,7 +116,6 @@ def test_failure_domains_and_strata_of_the_inventory(make_fleet: Make) -> None:
         "tune_max_out_per_group": 1,
         "tune_strata": ["kind"],
     }
-    assert planned(fleet, wanted, "--check", *inventory) == ["host1, host5", "host2, host4", "host3"]
     refused = fleet.run("tune", {**wanted, "tune_canaries": ["host1", "host3"]}, "--check", *inventory)
     assert refused.returncode != 0
     assert refused.stdout.count("tune_canaries names host1, host3, all of failure domain a, of which 1 may be out") == 1
@@ -126,6 +126,14 @@ def test_failure_domains_and_strata_of_the_inventory(make_fleet: Make) -> None:
     assert refused.returncode != 0
     assert refused.stdout.count("tune_canaries names web1, which the inventory does not have") == 1
     assert set(fleet.fates().values()) == {"untouched"}
+    # A host of each kind first, and never two of one rack.
+    waves = [["host1", "host5"], ["host2", "host4"], ["host3"]]
+    assert planned(fleet, wanted, *inventory) == [", ".join(hosts) for hosts in waves]
+    (path,) = fleet.reports.glob("*.json")
+    record = json.loads(path.read_text())
+    assert [list(wave["hosts"]) for wave in record["waves"]] == waves
+    assert [record["strata"][host] for host in ("host1", "host5")] == ["-", "odd"]
+    assert set(fleet.fates().values()) == {"new"}
 
 
 def test_two_rollouts_in_one_run(make_fleet: Make) -> None:

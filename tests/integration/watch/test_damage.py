@@ -128,6 +128,36 @@ def test_damage_that_only_connects_see(rollout: Any, record: Any, states: Any, s
     assert states(switch, HOSTS) == before
 
 
+# What a host sends from the service with the TTL of the set waits its turn on a line of 1,800 bit/s, three in the queue.
+SLOW_LINE = """
+    tc qdisc add dev mgmt0 root handle 1: htb default 1
+    tc class add dev mgmt0 parent 1: classid 1:1 htb rate 1gbit quantum 60000
+    tc class add dev mgmt0 parent 1: classid 1:2 htb rate 1800bit burst 100 cburst 100 quantum 1500
+    tc qdisc add dev mgmt0 parent 1:2 pfifo limit 3
+    nft 'add table ip slow; add chain ip slow out { type filter hook postrouting priority 0; }
+         add rule ip slow out ip ttl 33 tcp sport 8080 meta priority set 1:2'
+"""
+
+
+def test_connects_that_are_slow_and_do_not_fail(rollout: Any, record: Any, states: Any, switch: Lab) -> None:
+    for host in PROXIES:
+        start(switch, host, f"{sys.executable} {PROXY} 8080")
+        listens(switch, host, 8080)
+        switch.shell(host, f"set -e; {SLOW_LINE}")
+    before = states(switch, HOSTS)
+    # As patient as clients are: nobody gives up.
+    probes = [{"each": True, "port": 8080, "rate": 4, "timeout": 20}]
+    variables = {"tune_hosts": ",".join(PROXIES), "tune_probes": probes}
+    done = rollout(switch, {**PACE, **variables, "tune_sysctl": {"net.ipv4.ip_default_ttl": 33}})
+    assert done.returncode != 0, done.stdout
+    assert "Wave 1: roll_back: too many slow" in done.stdout
+    found = record()
+    assert {group for group, _subject in exceeded(found)} == {"slow_connects"}
+    seen = events(found, "wave")
+    assert seen["connects"] == 0 < seen["slow_connects"]
+    assert states(switch, HOSTS) == before
+
+
 def test_damage_that_only_the_counters_of_an_observer_show(rollout: Any, record: Any, states: Any, switch: Lab) -> None:
     """Answers to host3 go another way than it comes, so that a strict filter drops its packets. Nobody probes."""
     here, elsewhere = address(switch, "host1"), "10.99.0.1"
@@ -137,8 +167,11 @@ def test_damage_that_only_the_counters_of_an_observer_show(rollout: Any, record:
     listens(switch, "host1", 8080)
     connect = f"timeout 4 bash -c '</dev/tcp/{here}/8080'"
     start(switch, "host3", f"""sh -c "while sleep 0.2; do {connect} & done" """)
+    inventory = yaml.safe_load(switch.inventory.read_text(encoding="utf-8"))
+    inventory["all"]["children"]["clients"] = {"hosts": {"host3": {}}}
+    switch.inventory.write_text(yaml.safe_dump(inventory), encoding="utf-8")
     before = states(switch, HOSTS)
-    variables = {"tune_hosts": "host1,host2", "tune_observers": ["host3"], "tune_probes": []}
+    variables = {"tune_hosts": "host1,host2", "tune_observers": ["clients"], "tune_probes": []}
     done = rollout(switch, {**PACE, **variables, "tune_sysctl": {"net/ipv4/conf/eth0/rp_filter": 1}})
     assert done.returncode != 0, done.stdout
     assert "Wave 1: roll_back: too many resets seen by host3" in done.stdout
