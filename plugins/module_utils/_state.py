@@ -136,15 +136,21 @@ class State:
             os.makedirs(os.path.dirname(self.folder), exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.folder, 0o700)
-            found = os.lstat(self.folder)
-            if not stat.S_ISDIR(found.st_mode):
-                raise StateError("%s is not a folder: move it away, nettune keeps its journal there" % self.folder)
-            if found.st_uid != os.geteuid():
-                raise StateError("%s belongs to uid %d: it must belong to root" % (self.folder, found.st_uid))
-            if found.st_mode & 0o077:
+            self.check()
+            if os.lstat(self.folder).st_mode & 0o077:
                 os.chmod(self.folder, 0o700)
         except OSError as problem:
             raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror)) from None
+
+    def check(self):
+        """Raises StateError where something else stands in its place."""
+        if not os.path.lexists(self.folder):
+            return
+        found = os.lstat(self.folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise StateError("%s is not a folder: move it away, nettune keeps its journal there" % self.folder)
+        if found.st_uid != os.geteuid():
+            raise StateError("%s belongs to uid %d: it must belong to root" % (self.folder, found.st_uid))
 
     def remove_folder(self):
         """Forgets everything."""

@@ -176,7 +176,8 @@ class Trials:
         )
 
     def check_start(self, values, content, path, force):
-        """The values now of all keys that would be written; TrialError where a trial of these values must not begin."""
+        """The values now of all keys that would be written; raises where a trial of these values must not begin."""
+        self.state.check()
         if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
             raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         record = self.pending()
@@ -217,7 +218,7 @@ class Trials:
             record = {
                 "id": uuid.uuid4().hex[:12],
                 "rollout_id": rollout_id,
-                "by": _who(),
+                "by": who(),
                 "boot_id": boot_id(),
                 "started": time.time(),
                 "deadline": now() + confirm_within + guard["baseline_seconds"],
@@ -714,7 +715,8 @@ def _listed(values):
     return ", ".join("%s=%s" % item for item in sorted(values.items()))
 
 
-def _who():
+def who():
+    """Who runs this, as people know them."""
     try:
         name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

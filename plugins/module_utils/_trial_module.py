@@ -10,8 +10,8 @@ from ._counters import WATCHED, now, sample
 from ._guard import last_samples, read_samples
 from ._state import StateError
 from ._sysctl_file import BadFile
-from ._sysctl_set import BadSet, prepare_set
-from ._trial import TrialError, Trials, before_and_after
+from ._sysctl_set import BadSet, prepare_set, set_hash
+from ._trial import TrialError, Trials, before_and_after, who
 
 _LIMITS = {"confirm_within": (5, 86400), "samples": (0, 86400)}
 _GUARD_LIMITS = {
@@ -108,7 +108,13 @@ def _start(trials, arguments, check_mode):
         shot = _sysctl_file.snapshot(path)
         return {
             "changed": True,
-            "trial": {"state": "none", "keys": sorted(values)},
+            "trial": {
+                "rollout_id": arguments["rollout_id"],
+                "by": who(),
+                "set_hash": set_hash(values),
+                "state": "on_trial",
+                "keys": sorted(values),
+            },
             "values": _pairs(before, targets),
             "drift": _told(trials, trials.left_alone(values, path)),
             "diff": [_value_diff(before, targets), _file_diff(path, _sysctl_file.text_of(shot), content)],

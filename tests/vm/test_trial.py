@@ -168,7 +168,7 @@ def test_what_comes_with_a_module_is_left_as_it_came(host: Host) -> None:
 
 
 # What the largest buffers may be, and the triples that are written for them; on a host as it booted these go up, then
-# below what it booted with, then back by two steps. The kernel may limit one by another or not: no order is a wrong one.
+# below what it booted with, then back by two steps. Whichever order they are given in.
 LARGE = {
     "net.core.rmem_max": "16777216",
     "net.core.wmem_max": "16777216",
