@@ -128,7 +128,7 @@ def test_damage_that_only_connects_see(rollout: Any, record: Any, states: Any, s
     assert states(switch, HOSTS) == before
 
 
-# What a host sends from the service with the TTL of the set waits its turn on a line of 1,800 bit/s, three in the queue.
+# What a host sends from the service with the TTL of the set waits for a line of 1,800 bit/s, up to three in the queue.
 SLOW_LINE = """
     tc qdisc add dev mgmt0 root handle 1: htb default 1
     tc class add dev mgmt0 parent 1: classid 1:1 htb rate 1gbit quantum 60000
