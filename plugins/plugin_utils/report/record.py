@@ -47,7 +47,7 @@ def begin(plan: Mapping[str, Any]) -> Record:
 
 def planned(record: Record | None, plan: Mapping[str, Any]) -> Record:
     """The record with the waves of this plan, begun where nothing was run yet."""
-    if record is None:
+    if record is None or record["state"] == REFUSED:
         return begin(plan)
     if not record["waves"]:
         return {**begin(plan), "begun": record["begun"]}
