@@ -14,6 +14,8 @@ LAB ?=
 
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+# Twice as many at a time as there are cores: most tests wait for a soak, a guard or a host.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18

@@ -143,7 +143,10 @@ def test_connects_that_are_slow_and_do_not_fail(rollout: Any, record: Any, state
     for host in PROXIES:
         start(switch, host, f"{sys.executable} {PROXY} 8080")
         listens(switch, host, 8080)
-        switch.shell(host, f"set -e; {SLOW_LINE}")
+        slowed = switch.run("shell", "--host", host, "--", f"set -e; {SLOW_LINE}", check=False)
+        if "qdisc kind is unknown" in slowed.stderr:
+            pytest.skip("needs the kernel module sch_htb, which this kernel does not have")
+        assert slowed.returncode == 0, slowed.stderr
     before = states(switch, HOSTS)
     # As patient as clients are: nobody gives up.
     probes = [{"each": True, "port": 8080, "rate": 4, "timeout": 20}]
