@@ -115,7 +115,7 @@ SCENES = {
 }
 
 
-# Behind one thing is before the next, so where one of both has shown that for a step, the other would show it again.
+# After one thing is before the next one, which is shown for the plain steps; for the two other starts, before will do.
 @pytest.mark.parametrize(
     ("name", "when"),
     [(name, when) for name in SCENES for when in (("before",) if "start that" in name else ("before", "after"))],
