@@ -32,6 +32,8 @@ Observations = dict[str, Any]
 # Times of boot less than so many seconds apart are of one boot.
 _CLOCK_WAS_SET = 60
 
+_ON_ANOTHER_TRIAL = "another trial is pending on it"
+
 
 def sample_of_facts(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """The watched counters in facts of `net_facts`."""
@@ -106,6 +108,15 @@ def add_look(
     }
 
 
+def was_heard(observations: Mapping[str, Any]) -> list[str]:
+    """The observers that could tell how they were before the change, and that nobody else disturbed since."""
+    return [
+        name
+        for name, subject in observations["observers"].items()
+        if subject["before"] and subject["lost"] != _ON_ANOTHER_TRIAL
+    ]
+
+
 def _subject(before: Sequence[Any]) -> dict[str, Any]:
     known: list[dict[str, Any]] = []
     for sample in before:
@@ -121,7 +132,9 @@ def _subject(before: Sequence[Any]) -> dict[str, Any]:
 
 
 def _bystander(result: Mapping[str, Any], prior: Any) -> dict[str, Any]:
-    return {**_subject([*_samples(prior), result.get("sample")]), "lost": _lost(result) or _disturbed(result)}
+    lost = _lost(result) or _disturbed(result)
+    # Who is silent already when the change comes has nothing to tell of the time before it.
+    return {**_subject([] if lost else [*_samples(prior), result.get("sample")]), "lost": lost}
 
 
 def _samples(prior: Any) -> list[Any]:
@@ -154,7 +167,7 @@ def _lost(result: Mapping[str, Any]) -> str | None:
 
 def _disturbed(result: Mapping[str, Any]) -> str | None:
     """Of a host that the wave does not change: why it is not untouched."""
-    return "another trial is pending on it" if result.get("pending") else None
+    return _ON_ANOTHER_TRIAL if result.get("pending") else None
 
 
 def _bare(sample: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -75,9 +75,8 @@ def progress(observations: Mapping[str, Any], verdict: Verdict) -> str:
 
 
 def not_counted(verdict: Verdict) -> str:
-    """Who beside the wave is of no use, as one more sentence. Of its own hosts the reason tells."""
-    beside = {name: why for name, why in verdict.excluded.items() if name not in verdict.counted.hosts}
-    return f" Not counted: {named(beside)}." if beside else ""
+    """Who is of no use, as one more sentence."""
+    return f" Not counted: {named(verdict.left_out)}." if verdict.left_out else ""
 
 
 def blame(started: Mapping[str, Any], judged: Mapping[str, Any], confirmed: Mapping[str, Any]) -> tuple[str, bool]:

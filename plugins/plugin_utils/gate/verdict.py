@@ -15,6 +15,7 @@ from ansible_collections.nettune.kernel.plugins.plugin_utils.gate import sentenc
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.counting import Counted, Track, count
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.evidence import HOST, Test, tests
 from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.groups import COUNTERS, Limits
+from ansible_collections.nettune.kernel.plugins.plugin_utils.gate.observations import was_heard
 
 PROMOTE = "promote"
 ROLL_BACK = "roll_back"
@@ -34,6 +35,8 @@ class Verdict:
     evidence: bool
     # Hosts whose samples could not be used, with the reason.
     excluded: dict[str, str]
+    # Hosts of the wave and observers that are not known to the end of the soak, with the reason.
+    unknown: dict[str, str]
     counted: Counted
     tests: list[Test]
 
@@ -41,6 +44,12 @@ class Verdict:
     def strongest(self) -> Test | None:
         """The test that is nearest to its limit."""
         return max(self.tests, key=lambda test: (test.share, test.kind != HOST), default=None)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Of `excluded`, those beside the wave of which the reason does not tell."""
+        told = {*self.counted.hosts, *(self.unknown if self.verdict == INCONCLUSIVE else ())}
+        return {name: why for name, why in self.excluded.items() if name not in told}
 
     def figures(self) -> dict[str, Any]:
         """All numbers, as JSON can hold them."""
@@ -70,12 +79,19 @@ def judge(observations: Mapping[str, Any], limits: Limits) -> Verdict:
         for name, track in tracks.items()
         if track.excluded
     }
-    verdict, reason, evidence = _decide(observations, limits, counted, tried)
-    return Verdict(verdict, reason, evidence, excluded, counted, tried)
+    unknown = _unknown(observations, counted)
+    verdict, reason, evidence = _decide(observations, limits, counted, tried, unknown)
+    return Verdict(verdict, reason, evidence, excluded, unknown, counted, tried)
+
+
+def _unknown(observations: Mapping[str, Any], counted: Counted) -> dict[str, str]:
+    """Silence is not safety: neither that of the wave nor that of who was to tell what it feels."""
+    watched = {**counted.hosts, **{name: counted.observers[name] for name in was_heard(observations)}}
+    return {name: track.excluded or "" for name, track in watched.items() if not track.known}
 
 
 def _decide(
-    observations: Mapping[str, Any], limits: Limits, counted: Counted, tried: list[Test]
+    observations: Mapping[str, Any], limits: Limits, counted: Counted, tried: list[Test], unknown: Mapping[str, str]
 ) -> tuple[str, str, bool]:
     """Verdict, reason, and whether there is evidence against the set."""
     hosts = observations["hosts"]
@@ -92,7 +108,6 @@ def _decide(
     if against:
         return ROLL_BACK, against, True
 
-    unknown = {name: track.excluded or "" for name, track in counted.hosts.items() if not track.known}
     if unknown:
         return INCONCLUSIVE, f"not enough is known of {sentences.named(unknown)}; {seen}", False
     missing = sentences.missing([test for test in tried if not test.no_worse])

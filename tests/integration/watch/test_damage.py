@@ -8,6 +8,7 @@ Each time the first wave is rolled back, the second does not begin, and every ho
 
 from __future__ import annotations
 
+import concurrent.futures
 import pathlib
 import sys
 import time
@@ -182,3 +183,19 @@ def test_damage_that_only_the_counters_of_an_observer_show(rollout: Any, record:
     assert exceeded(found) == {("resets", "host3")}
     assert not any(events(found, "wave").values())
     assert states(switch, HOSTS) == before
+
+
+def test_damage_that_cuts_an_observer_off(rollout: Any, states: Any, switch: Lab) -> None:
+    before = states(switch, HOSTS)
+    variables = {"tune_hosts": "host1,host2", "tune_observers": ["host3"], "tune_soak": 4, "tune_soak_max": 4}
+    variables["tune_sysctl"] = {"net.ipv4.tcp_fin_timeout": 41}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = pool.submit(rollout, switch, {**PACE, **variables})
+        while switch.shell("host1", "cat /proc/sys/net/ipv4/tcp_fin_timeout") != "41\n":
+            assert not running.done(), running.result().stdout
+            time.sleep(0.05)
+        start(switch, "host3", "ip link set mgmt0 down")
+        done = running.result()
+    assert done.returncode != 0
+    assert "Wave 1: inconclusive: not enough is known of host3 (" in done.stdout
+    assert states(switch, HOSTS[:2]) == {host: before[host] for host in HOSTS[:2]}

@@ -510,6 +510,25 @@ def test_a_bystander_on_the_trial_of_somebody_else_is_named_and_not_counted(role
     assert [look for look, seen in enumerate(samples, 1) if seen] == list(range(1, since))
 
 
+@pytest.mark.parametrize("last", ["lost", "rebooted"])
+def test_an_observer_that_falls_silent_holds_the_wave_up(last: str) -> None:
+    observations = soaked({"a": QUIET}, {"c": QUIET}, {"proxy": QUIET})
+    assert judged(observations).verdict == gate.PROMOTE
+    proxy = observations["observers"]["proxy"]
+    if last == "lost":
+        proxy["samples"][2:] = [None] * len(proxy["samples"][2:])
+        proxy["lost"] = "it did not answer"
+    else:
+        proxy["samples"][-1]["boot_id"] = "other"
+    verdict = judged(observations)
+    assert verdict.verdict == gate.INCONCLUSIVE
+    assert verdict.reason.startswith(f"not enough is known of proxy ({verdict.excluded['proxy']}); ")
+    assert gate.not_counted(verdict) == ""
+    # What never answered had nothing to tell.
+    proxy["before"] = []
+    assert judged(observations).verdict == gate.PROMOTE
+
+
 # Samples that are kept by somebody else, who asks when he likes
 
 
