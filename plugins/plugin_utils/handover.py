@@ -112,7 +112,12 @@ def resume(handover: Handover, wave: int | str, now: Now) -> tuple[Handover, lis
     confirmed = handover.confirmed
     while outcomes.get(confirmed + 1) in _GOOD or confirmed + 1 in gone:
         confirmed += 1
-    numbers = _numbers(present, wave, confirmed, gone, name)
+    absent = {
+        item["number"]: left_out
+        for item in handover.waves
+        if (left_out := [host for host in item["hosts"] if host in now.inventory and host not in now.sets])
+    }
+    numbers = _numbers(present, wave, confirmed, gone, absent, name)
     _check_sets(handover, now, name)
     for item in present[:confirmed]:
         lacking = [host for host in item["hosts"] if host in now.without_set]
@@ -125,7 +130,12 @@ def resume(handover: Handover, wave: int | str, now: Now) -> tuple[Handover, lis
 
 
 def _numbers(
-    waves: Sequence[Mapping[str, Any]], wave: int | str, confirmed: int, gone: Collection[int], name: str
+    waves: Sequence[Mapping[str, Any]],
+    wave: int | str,
+    confirmed: int,
+    gone: Collection[int],
+    absent: Mapping[int, Sequence[str]],
+    name: str,
 ) -> list[int]:
     following = [number for number in range(confirmed + 1, len(waves) + 1) if number not in gone]
     if not following:
@@ -140,8 +150,12 @@ def _numbers(
             raise ValueError(f"Wave {number} of {name} is confirmed already: the next is wave {following[0]}")
         if number != following[0] and wave != REST:
             raise ValueError(f"Wave {number} of {name} must wait: wave {following[0]} is not confirmed")
-        if not waves[number - 1]["hosts"]:
-            raise ValueError(f"Wave {number} of {name} has no host here: check tune_hosts and --limit")
+        if number in absent:
+            # Run without them, the wave would count as confirmed, and nobody would ever come back for them.
+            raise ValueError(
+                f"This run leaves out {account.names(absent[number])} of wave {number} of {name}: "
+                "check tune_hosts and --limit, or begin a new rollout"
+            )
     return asked
 
 

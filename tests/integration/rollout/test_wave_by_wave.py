@@ -103,6 +103,9 @@ def test_hosts_that_join_and_leave_between_waves(make_fleet: Make) -> None:
     del inventory["all"]["children"]["servers"]["hosts"]["host3"]
     path = fleet.directory / "later.yml"
     path.write_text(yaml.safe_dump(inventory))
+    partly = fleet.run("tune", {**NAMED, "tune_wave": 2}, "--limit", "host1,host2")
+    assert partly.returncode != 0
+    assert "This run leaves out host3 of wave 2 of rollout by-hand: check tune_hosts and --limit" in partly.stdout
     after = fleet.run("tune", {**NAMED, "tune_wave": 2}, "-i", str(path))
     assert after.returncode == 0
     assert "host4: not in the plan, and left alone" in after.stdout

@@ -109,8 +109,9 @@ def test_the_next_wave(plan: Handover, asked: Any, found: Now, numbers: list[int
         (ONE_DONE, 2, now("ad", inventory="ad"), "Wave 2 of rollout r1 has no host left: the next is wave 3"),
         # Of hosts that only a limit keeps out, nobody knows that they are confirmed.
         (ONE_DONE, 3, now("ad"), "Wave 3 of rollout r1 must wait: wave 2 is not confirmed"),
-        (ONE_DONE, 2, now("ad"), "Wave 2 of rollout r1 has no host here: check tune_hosts and --limit"),
-        (ONE_DONE, "rest", now("abc"), "Wave 3 of rollout r1 has no host here"),
+        (ONE_DONE, 2, now("ad"), "This run leaves out b, c of wave 2 of rollout r1: check tune_hosts and --limit"),
+        (ONE_DONE, 2, now("abd"), "This run leaves out c of wave 2 of rollout r1"),
+        (ONE_DONE, "rest", now("abc"), "This run leaves out d of wave 3 of rollout r1"),
         (Handover("r1", WAVES, SETS, 3), "rest", now(without=""), "All waves of rollout r1 are confirmed"),
         (PLAN, 1, now(outcomes={1: "rolled_back"}), "Wave 1 of rollout r1 was rolled back: correct the set"),
         (ONE_DONE, 2, now(outcomes={1: "confirmed", 2: "rolled_back"}), "Wave 2 of rollout r1 was rolled back"),
