@@ -30,8 +30,8 @@ def test_a_guard_is_small_after_hours_too(run: Any, root: pathlib.Path) -> None:
     printed = run(sys.executable, root / "bench" / "guard.py", *options).stdout
     ((share, both),) = re.findall(r"([\d.]+) % of a core; ([\d.]+) MiB in 2 processes", printed)
     ((early, late),) = re.findall(r"([\d.]+) MiB after a tenth, ([\d.]+) MiB at the end", printed)
-    # In its first seconds it still reads its modules: 0.2 % is measured over a minute.
-    assert float(share) < 1
+    # Twice what is promised, for a slow or busy core.
+    assert float(share) < 0.4
     assert float(both) < 20
     assert float(late) < float(early) + 0.5
     assert "old values" in printed
