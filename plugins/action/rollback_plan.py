@@ -34,6 +34,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return {"changed": False, "failed": not well, "msg": lines}
         original = arguments["to"] == "original"
         planned = rollback.plan(arguments["looked"], arguments["rollout_id"], original)
+        unknown = rollback.unknown(planned, arguments["looked"])
+        if unknown:
+            return {"failed": True, "msg": "\n".join(unknown)}
         return {
             "changed": False,
             "planned": planned,

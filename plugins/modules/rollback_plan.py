@@ -25,7 +25,7 @@ options:
     description: Results of M(nettune.kernel.sysctl_trial_info) by host. Either this or O(planned) is needed.
     type: dict
   rollout_id:
-    description: Names the rollout. Empty is the newest one.
+    description: Names the rollout. Empty is the newest one. It fails where no host that answers has or had it.
     type: str
     default: ""
   to:

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.nettune.kernel.plugins.plugin_utils import account
+from ansible_collections.nettune.kernel.plugins.plugin_utils import account, clock
 
 Look = Mapping[str, Any]
+
+_SHOWN_ROLLOUTS = 5
 
 # Where a host stands to the rollout that is undone.
 ON_TRIAL = "on trial"
 CONFIRMED = "confirmed"
 COVERED = "covered"
+UNDONE = "undone"
+OUTLIVED = "outlived"
 SILENT = "silent"
 UNREADABLE = "unreadable"
 FREE = "free"
@@ -35,6 +39,39 @@ def plan(looks: Mapping[str, Look], rollout_id: str = "", to_original: bool = Fa
     return {"rollout_id": name, "hosts": {host: _standing(look, name) for host, look in looks.items()}}
 
 
+def unknown(planned: Mapping[str, Any], looks: Mapping[str, Look]) -> list[str]:
+    """Why there is no such rollout, in lines: a name that no host knows is a mistake, and no news that all is well."""
+    states = {item["state"] for item in planned["hosts"].values()}
+    if not planned["rollout_id"] or states - {SILENT, UNREADABLE, FREE}:
+        return []
+    known = _known(looks)
+    shown = [f"{name} ({clock.in_words(clock.stamp(at)) if at else 'nobody knows when'})" for name, at in known]
+    more = len(known) - _SHOWN_ROLLOUTS
+    there = ", ".join(shown[:_SHOWN_ROLLOUTS]) + (f" and {more} more" if more > 0 else "") if known else "none"
+    _well, lines = outcome({**planned, "hosts": _without_answer(planned)}, {})
+    return [
+        f"There is no rollout {planned['rollout_id']} on any host that answers, and nothing is undone: correct "
+        f"tune_rollout_id. The hosts know, newest first: {there}",
+        *lines,
+    ]
+
+
+def _without_answer(planned: Mapping[str, Any]) -> dict[str, Any]:
+    return {host: item for host, item in planned["hosts"].items() if item["state"] in (SILENT, UNREADABLE)}
+
+
+def _known(looks: Mapping[str, Look]) -> list[tuple[str, float]]:
+    """Rollouts that hosts remember and when each last began or ended anywhere, newest first."""
+    latest: dict[str, float] = {}
+    for look in looks.values():
+        if _says_nothing(look):
+            continue
+        for trial in [*_in_force(look), *look["history"]]:
+            at = float(trial.get("ended") or trial.get("started") or 0)
+            latest[trial["rollout_id"]] = max(at, latest.get(trial["rollout_id"], 0.0))
+    return sorted(latest.items(), key=lambda item: item[1], reverse=True)
+
+
 def targets(planned: Mapping[str, Any]) -> list[str]:
     return [host for host, item in planned["hosts"].items() if item["state"] in (ON_TRIAL, CONFIRMED)]
 
@@ -45,7 +82,10 @@ def _standing(look: Look, rollout_id: str) -> dict[str, Any]:
     in_force = _in_force(look)
     mine = next((trial for trial in in_force if trial["rollout_id"] == rollout_id), None)
     if mine is None:
-        return {"state": FREE}
+        ended = next((entry for entry in look["history"] if entry["rollout_id"] == rollout_id), None)
+        if ended is None:
+            return {"state": FREE}
+        return {"state": OUTLIVED} if ended["state"] == "confirmed" else {"state": UNDONE, "why": ended["reason"]}
     if mine is not in_force[0]:
         return {"state": COVERED, "by": in_force[0]["rollout_id"]}
     state = ON_TRIAL if look.get("pending") else CONFIRMED
@@ -108,7 +148,7 @@ def plan_lines(planned: Mapping[str, Any], to_original: bool) -> list[str]:
         return [f"Rollout {planned['rollout_id']}: {', '.join(found)}"]
     if not planned["rollout_id"]:
         return ["No rollout is in force on any host that answers"]
-    return [f"Rollout {planned['rollout_id']} is in force on no host that answers"]
+    return [f"Rollout {planned['rollout_id']} is in force on no host that answers any more"]
 
 
 def outcome(
@@ -134,6 +174,10 @@ def _told(
         return False, [f"NOT undone: {item['why']}"]
     if item["state"] == COVERED:
         return False, [f"NOT undone: rollout {item['by']} came after it; undo that first, or go back to the original"]
+    if item["state"] == OUTLIVED:
+        return False, ["NOT undone: so many came after it that it cannot be undone by itself; go back to the original"]
+    if item["state"] == UNDONE:
+        return True, [f"undone already: {account.one_line(item['why'])}"]
     if item["state"] == FREE:
         return True, ["nothing to undo"]
     if account.silent(result):

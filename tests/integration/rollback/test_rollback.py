@@ -114,9 +114,21 @@ def test_a_named_rollout_that_another_one_covers(lab: Lab) -> None:
 def test_a_name_that_nobody_knows(lab: Lab) -> None:
     fin_timeout(lab, "all", "known", 40)
     done = rollback(lab, "-e", "tune_rollout_id=unknown")
-    assert done.returncode == 0
-    assert "Rollout unknown is in force on no host that answers" in done.stdout
+    assert done.returncode == 2
+    known = r"There is no rollout unknown on any host that answers, and nothing is undone.* newest first: known \(2"
+    assert len(re.findall(known, done.stdout)) == 1
+    assert "Done" not in done.stdout
     assert values(lab) == ["40", "40", "40"]
+
+
+def test_a_rollout_that_is_undone_already(lab: Lab) -> None:
+    fin_timeout(lab, "host1", "some", 40)
+    assert rollback(lab, "-e", "tune_rollout_id=some").returncode == 0
+    done = rollback(lab, "-e", "tune_rollout_id=some")
+    assert done.returncode == 0
+    assert "Rollout some is in force on no host that answers any more\n" in done.stdout
+    assert "  host1: undone already: rolled back on request\n" in done.stdout
+    assert "  host2, host3: nothing to undo\n" in done.stdout
 
 
 def test_back_to_the_original_undoes_all_and_forgets_it(lab: Lab) -> None:
@@ -154,7 +166,7 @@ def test_a_lost_host_is_named_and_keeps_nobody_from_being_undone(lab: Lab, tmp_p
     done = rollback(lab)
     assert done.returncode == 0
     assert f"  host2: undone: rollout some, {FIN_TIMEOUT}\n" in done.stdout
-    assert "  host1, host3: nothing to undo\n" in done.stdout
+    assert "  host1, host3: undone already: rolled back on request\n" in done.stdout
 
 
 def test_what_somebody_else_wrote_is_left_alone_and_named(lab: Lab) -> None:

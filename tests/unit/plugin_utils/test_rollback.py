@@ -15,9 +15,13 @@ def trial(rollout_id: str, **more: Any) -> dict[str, Any]:
     return {"id": f"id-{rollout_id}", "rollout_id": rollout_id, "keys": ["k"], **more}
 
 
+def ended(rollout_id: str, at: float, reason: str = "asked for") -> dict[str, Any]:
+    return {**trial(rollout_id), "state": "rolled_back", "ended": at, "reason": reason}
+
+
 def look(*confirmed: str, pending: str | None = None, at: float = 0.0) -> dict[str, Any]:
     """What a host remembers, newest first; `at` is when that was."""
-    history = [{"id": f"id-{name}", "ended": at - older} for older, name in enumerate(confirmed)]
+    history = [{**ended(name, at - older), "state": "confirmed"} for older, name in enumerate(confirmed)]
     return {
         "pending": trial(pending, started=at) if pending else None,
         "confirmed": [trial(name) for name in confirmed],
@@ -120,5 +124,39 @@ def test_nothing_is_in_force() -> None:
     assert rollback.plan_lines(rollback.plan({"a": look()}), False) == [
         "No rollout is in force on any host that answers"
     ]
-    named = rollback.plan({"a": look("x")}, "y")
-    assert rollback.plan_lines(named, False) == ["Rollout y is in force on no host that answers"]
+
+
+def test_a_rollout_that_is_undone_already_is_fine() -> None:
+    looks = {"a": {**look("x"), "history": [ended("y", 9.0, "its guard\nsaw it"), ended("y", 8.0)]}, "b": look("x")}
+    planned = rollback.plan(looks, "y")
+    assert rollback.unknown(planned, looks) == []
+    assert rollback.plan_lines(planned, False) == ["Rollout y is in force on no host that answers any more"]
+    assert rollback.outcome(planned, {}) == (True, ["a: undone already: its guard saw it", "b: nothing to undo"])
+
+
+def test_a_rollout_that_too_many_came_after_is_not_undone() -> None:
+    looks = {"a": {**look("x"), "history": look("x", "y")["history"]}}
+    planned = rollback.plan(looks, "y")
+    assert rollback.unknown(planned, looks) == []
+    well, lines = rollback.outcome(planned, {})
+    assert not well
+    assert lines == ["a: NOT undone: so many came after it that it cannot be undone by itself; go back to the original"]
+
+
+def test_a_name_that_no_host_knows_is_a_mistake() -> None:
+    looks = {
+        "a": look("x", pending="late", at=1795251600.0),
+        "b": {**look(), "history": [ended(f"old{n}", 1795165200.0 - n) for n in range(5)]},
+        "c": {**look("lost"), "history": []},
+        "d": UNREACHABLE,
+    }
+    told = rollback.unknown(rollback.plan(looks, "typo"), looks)
+    assert told == [
+        "There is no rollout typo on any host that answers, and nothing is undone: correct tune_rollout_id. The hosts "
+        "know, newest first: late (2026-11-21 09:00:00 UTC), x (2026-11-21 09:00:00 UTC), old0 (2026-11-20 09:00:00 "
+        "UTC), old1 (2026-11-20 08:59:59 UTC), old2 (2026-11-20 08:59:58 UTC) and 3 more",
+        "d: LOST, so nobody knows what it has; undo it when it is back: no route",
+    ]
+    (told_of_none,) = rollback.unknown(rollback.plan({"a": look()}, "typo"), {"a": look()})
+    assert told_of_none.endswith("The hosts know, newest first: none")
+    assert rollback.unknown(rollback.plan(looks), looks) == []
