@@ -34,6 +34,10 @@ def wrong(variables: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+# The time before has a variable of its own, tune_baseline.
+_GUARD = [name for name in GUARD if name != "baseline_seconds"]
+
+
 class _Wrong(Exception):
     """A sentence of what would take the variable."""
 
@@ -51,9 +55,9 @@ def _file(value: Any) -> None:
 def _guard(value: Any) -> None:
     if not isinstance(value, Mapping):
         raise TypeError(value)
-    unknown = [str(name) for name in value if name not in GUARD]
+    unknown = [str(name) for name in value if name not in _GUARD]
     if unknown:
-        raise _Wrong(f"there is no {unknown[0]}: it has {', '.join(GUARD)}")
+        raise _Wrong(f"there is no {unknown[0]}: it has {', '.join(_GUARD)}")
     validated = ArgumentSpecValidator(GUARD).validate(dict(value))
     if validated.error_messages:
         raise _Wrong(validated.error_messages[0])
@@ -91,7 +95,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 _TO_WRITE = {
     "tune_file": "a file /etc/sysctl.d/NAME.conf",
     "tune_force": "true or false",
-    "tune_guard": f"a dictionary with any of {', '.join(GUARD)}",
+    "tune_guard": f"a dictionary with any of {', '.join(_GUARD)}",
     "tune_guard_min_rejects": "a number of rejects from 1 on",
     "tune_probe_port": "a TCP port from 1 to 65535, or 0 to open no connection to the host",
     "tune_probe_rate": "connections per second, above 0",

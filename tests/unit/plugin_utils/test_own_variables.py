@@ -33,6 +33,11 @@ def test_what_templates_make_of_them_is_fine() -> None:
         ("tune_force", "perhaps", "tune_force is 'perhaps': write true or false"),
         ("tune_guard", "off", "tune_guard is 'off': write a dictionary with any of enabled, "),
         ("tune_guard", {"max_riss": {}}, "tune_guard: there is no max_riss: it has enabled, "),
+        (
+            "tune_guard",
+            {"baseline_seconds": 3},
+            "tune_guard: there is no baseline_seconds: it has enabled, min_events, ",
+        ),
         ("tune_guard", {"min_events": "few"}, "tune_guard: argument 'min_events' is of type str"),
         ("tune_guard", {"alpha": 7}, "tune_guard: alpha must be between 1e-12 and 0.5, not 7"),
         ("tune_guard", {"max_rise": {"Tcp.Opens": 1}}, "tune_guard: max_rise names Tcp.Opens, which "),
