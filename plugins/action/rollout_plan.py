@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible.playbook.block import Block
 from ansible.plugins.action import ActionBase
 from ansible_collections.nettune.kernel.plugins.module_utils._sysctl_d import parse
 from ansible_collections.nettune.kernel.plugins.plugin_utils import account, gate, handover, report, waves
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             argument_spec={
                 "rollout_id": {"type": "str", "default": ""},
                 "reviews": {"type": "dict"},
+                "missing": {"type": "list", "elements": "str", "default": []},
                 "fleet": {"type": "dict", "default": {}},
                 "waves": {"type": "list", "elements": "raw"},
                 "canaries": {"type": "list", "elements": "str", "default": []},
@@ -42,7 +44,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         try:
             if arguments["reviews"] is None:
-                _check_play(self._task.get_play())
+                _check_play(self._task, task_vars or {})
                 return {"changed": False, "rollout_id": _name(arguments)}
             return self._planned(arguments, (task_vars or {}).get("hostvars", {}))
         except (OSError, ValueError) as problem:
@@ -54,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         gate.limits_of(arguments["limits"])
         shared = {host: review["shared"] for host, review in reviews.items() if "shared" in review}
         together = arguments["fleet"]
-        refusals = account.refusals(reviews) + waves.differences(shared)
+        refusals = account.refusals(reviews, arguments["missing"]) + waves.differences(shared)
         if together and together.get("verdict") != "accepted":
             refusals += _lines(together)
         if refusals:
@@ -110,8 +112,9 @@ def _lines(result: dict[str, Any]) -> list[str]:
     return [str(line) for line in message] if isinstance(message, list) else [str(message)]
 
 
-def _check_play(play: Any) -> None:
+def _check_play(task: Any, variables: dict[str, Any]) -> None:
     """Keywords of a play that no task can override."""
+    play = task.get_play()
     strategy = str(play.strategy)
     if not strategy.endswith(("linear", "debug")):
         raise ValueError(
@@ -123,6 +126,22 @@ def _check_play(play: Any) -> None:
             "back: leave it out, for one bad host stops the rollout anyway; what a wave is to tolerate is in "
             "tune_max_rejects_per_1000, tune_max_failed_connects_percent and tune_limits"
         )
+    several = len(variables["ansible_play_batch"]) < len(variables["ansible_play_hosts"])
+    if several and _is_rescued(task):
+        raise ValueError(
+            "The role is in a block with rescue, after which Ansible goes on to the next batch of the play whatever "
+            "became of this one: leave the rescue out (always is fine), or use the playbook nettune.kernel.tune"
+        )
+
+
+def _is_rescued(task: Any) -> bool:
+    """Whether somebody else's block, around the role, ends failures."""
+    around = task._parent
+    while around is not None:
+        if isinstance(around, Block) and around.rescue and around._role is not task._role:
+            return True
+        around = around._parent
+    return False
 
 
 def _name(arguments: dict[str, Any]) -> str:

@@ -33,9 +33,15 @@ options:
       - Results of M(nettune.kernel.rollout_review) by host, in the order of the inventory. Needs O(rollout_id) and
         O(waves).
       - Without it the module only names the rollout, and fails where a keyword of the play breaks what a rollout
-        promises, whichever task it is in (C(strategy) other than linear, C(max_fail_percentage)).
+        promises, whichever task it is in (C(strategy) other than linear, C(max_fail_percentage), C(rescue) around
+        the role where there is C(serial)).
       - Each rendered file must say the same as the plan of its host, and no two hosts may differ in C(shared).
     type: dict
+  missing:
+    description: Hosts that the play has lost before the rollout. It must not begin without them.
+    type: list
+    elements: str
+    default: []
   fleet:
     description:
       - The result of M(nettune.kernel.fleet_validate) for the same hosts. A rejected fleet must not begin.

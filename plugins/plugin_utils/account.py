@@ -51,9 +51,17 @@ def one_line(text: Any) -> str:
 UNTOUCHED = "No host was touched."
 
 
-def refusals(reviews: Mapping[str, Any]) -> list[str]:
+def refusals(reviews: Mapping[str, Any], missing: Iterable[str] = ()) -> list[str]:
     """Why the rollout must not begin: hosts out of reach, hosts without facts, hosts that reject the set."""
-    return _shared((host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host))
+    gone = [(host, *_same(_MISSING)) for host in missing]
+    told = [(host, topic, line) for host, review in reviews.items() for topic, line in _refusal(review, host)]
+    return _shared(gone + told)
+
+
+_MISSING = (
+    "failed, was out of reach, or was ended (end_host) earlier in this run of Ansible, and would be left out: see to "
+    "it and run again, or leave the host out yourself (tune_hosts, --limit)"
+)
 
 
 def in_the_way(reviews: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -65,7 +73,7 @@ def _refusal(review: Mapping[str, Any], host: str) -> list[tuple[str, str]]:
     """Topics and lines."""
     if review.get("unreachable"):
         return [_same("cannot be reached: " + one_line(review.get("msg")))]
-    if not review:
+    if not review or review.get("skipped"):
         return [_same("was left out of the checks, and is in the batch: run the role for all hosts of the play")]
     return [_same(problem) for problem in review.get("wrong", [])] + _validated(review, host)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import module_runs
@@ -193,13 +194,105 @@ def test_a_play_that_tolerates_failed_hosts_is_refused(make_fleet: Make, percent
     assert set(fleet.fates().values()) == {UNTOUCHED}
 
 
-def test_a_role_for_some_hosts_of_the_batch_is_refused(make_fleet: Make) -> None:
+ROLE = {"name": "nettune.kernel.tune"}
+LATER = {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "A later play runs"}}]}
+# The role in a play, with a condition or without.
+WAYS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+    "roles": lambda condition: {"roles": [{"role": ROLE["name"], **condition}]},
+    "import_role": lambda condition: {"tasks": [{"ansible.builtin.import_role": ROLE, **condition}]},
+    "include_role": lambda condition: {"tasks": [{"ansible.builtin.include_role": ROLE, **condition}]},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("member", ["host1", "host2"])
+def test_a_role_for_some_hosts_of_the_batch_is_refused(make_fleet: Make, member: str, way: str) -> None:
+    """Also the first of the batch, which speaks for all; and after a rollout of the same run, which has left a plan."""
     fleet = make_fleet(2)
-    task = {"ansible.builtin.include_role": {"name": "nettune.kernel.tune"}, "when": "inventory_hostname == 'host1'"}
-    result = fleet.run(fleet.play({"hosts": "all", "gather_facts": False, "tasks": [task]}), {})
-    assert result.returncode != 0
-    assert result.stdout.count("host2: was left out of the checks, and is in the batch") == 1
+    condition = {"when": f"inventory_hostname == '{member}'"}
+    plays = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "ignore_errors": True,
+            "vars": {"tune_sysctl": {"net.ipv4.tcp_fin_timeout": value}},
+            **WAYS[way](keywords),
+        }
+        for value, keywords in ((30, {}), (40, condition))
+    ]
+    if way == "include_role" or member == "host1":
+        left_out = {"host1": "host2", "host2": "host1"}[member]
+        sentence = (
+            f"{left_out}: was left out of the checks, and is in the batch: run the role for all hosts of the play"
+        )
+    else:
+        sentence = "The role is left out on host1, which speaks for all hosts of the batch"
+    for playbook, fate in ((plays[1:], UNTOUCHED), (plays, NEW)):
+        result = fleet.run(fleet.play(*playbook, LATER), {"tune_sysctl": None})
+        assert result.returncode != 0
+        assert result.stdout.count(sentence) == 1
+        assert "A later play runs" not in result.stdout
+        assert set(fleet.fates().values()) == {fate}
+
+
+@pytest.mark.parametrize("way", ["import_role", "include_role"])
+def test_a_rescue_that_would_go_on_to_the_next_batch_is_refused(make_fleet: Make, way: str) -> None:
+    fleet = make_fleet(2)
+
+    def play(**keywords: Any) -> dict[str, Any]:
+        said = [{"ansible.builtin.debug": {"msg": "Said whatever became of it"}}]
+        block = {"block": WAYS[way]({})["tasks"], keywords.pop("section"): said}
+        return {"hosts": "all", "gather_facts": False, "tasks": [block], **keywords}
+
+    refused = fleet.run(fleet.play(play(section="rescue", serial=1)), {})
+    assert (
+        refused.stdout.count("The role is in a block with rescue, after which Ansible goes on to the next batch") == 2
+    )
     assert set(fleet.fates().values()) == {UNTOUCHED}
+    # No rescue, so it stops at the first batch.
+    failed = fleet.run(fleet.play(play(section="always", serial=1)), {}, *broken(fleet, {"host2": FAILS}))
+    assert failed.returncode != 0
+    assert failed.stdout.count("Said whatever became of it") == 2
+    assert list(fleet.fates().values()) == [NEW, OLD]
+    # There is no next batch.
+    fleet.lab.shell("host2", "umount /proc/sys/net/ipv4/tcp_fin_timeout")
+    alone = fleet.run(fleet.play(play(section="rescue")), {})
+    assert alone.returncode == 0
+    assert set(fleet.fates().values()) == {NEW}
+
+
+def test_throttle_does_not_keep_hosts_of_a_wave_from_starting_together(make_fleet: Make) -> None:
+    """One by one, each would begin when the time before of the one before it is over."""
+    fleet = make_fleet(2)
+    play = {"hosts": "all", "gather_facts": False, "throttle": 1, "roles": ["nettune.kernel.tune"]}
+    assert fleet.run(fleet.play(play), {"tune_baseline": 5}).returncode == 0
+    (path,) = fleet.reports.glob("*.json")
+    hosts = json.loads(path.read_text())["waves"][0]["hosts"]
+    first, last = sorted(datetime.fromisoformat(host["deadline"].replace("Z", "+00:00")) for host in hosts.values())
+    assert (last - first).total_seconds() < 5
+
+
+@pytest.mark.parametrize("how", ["fails", "unreachable", "ended"])
+def test_a_host_that_the_run_lost_before_is_not_left_out(make_fleet: Make, how: str) -> None:
+    fleet = make_fleet(2)
+    lost = {"when": "inventory_hostname == 'host2'"}
+    first: dict[str, Any] = {
+        "fails": {"ansible.builtin.fail": {}},
+        "unreachable": {"ansible.builtin.ping": {}, "vars": {"ansible_port": 1}},
+        "ended": {"ansible.builtin.meta": "end_host"},
+    }[how]
+    before = {"hosts": "all", "gather_facts": False, "tasks": [{**first, **lost}]}
+    sentence = "  host2: failed, was out of reach, or was ended (end_host) earlier in this run of Ansible"
+    own = {"hosts": "all", "gather_facts": False, "roles": ["nettune.kernel.tune"]}
+    if how == "ended":
+        # This play's own business, and no other's.
+        playbook = fleet.play({**own, "pre_tasks": before["tasks"]})
+    else:
+        playbook = fleet.play(before, {"ansible.builtin.import_playbook": "nettune.kernel.tune"})
+    result = fleet.run(playbook, {}, "--check")
+    assert result.returncode != 0
+    assert result.stdout.count(sentence) == 1
+    assert "Wave 1" not in result.stdout
 
 
 def test_a_strategy_from_the_settings_does_not_reach_the_playbook(make_fleet: Make) -> None:

@@ -25,6 +25,7 @@ def test_every_host_that_stands_in_the_way_is_named_once() -> None:
         "odd": {"failed": True, "msg": "odd: give a set", "facts": {}},
         "fine": FINE,
         "left": {},
+        "skipped": {"skipped": True, "changed": False},
         "own": {**FINE, "wrong": ["tune_guard: no"]},
         "untold": {"failed": True, "msg": "'x' is undefined", "wrong": ["tune_guard: no"]},
     }
@@ -33,13 +34,15 @@ def test_every_host_that_stands_in_the_way_is_named_once() -> None:
         "bare: its facts cannot be read: not found /bin/sh: python3",
         "web1, web2: error a.b: 3 sockets. R. F.",
         "odd: give a set",
-        "left: was left out of the checks, and is in the batch: run the role for all hosts of the play",
+        "left, skipped: was left out of the checks, and is in the batch: run the role for all hosts of the play",
         "own, untold: tune_guard: no",
         "untold: could not be asked: 'x' is undefined",
     ]
     assert account.in_the_way(reviews)["web2"] == ["error a.b: 4 sockets. R. F."]
     assert account.in_the_way(reviews)["fine"] == []
     assert account.refusals({"fine": FINE}) == []
+    (told,) = account.refusals({"fine": FINE}, ["gone1", "gone2"])
+    assert told.startswith("gone1, gone2: failed, was out of reach, or was ended (end_host) earlier in ")
 
 
 def test_whose_trial_is_in_the_way() -> None:
