@@ -41,7 +41,7 @@ def enforce(targets):
                 try:
                     write_value(key, value)
                 except OSError as problem:
-                    problems[key] = _refusal(value, problem)
+                    problems[key] = refusal(value, problem)
                     if problem.errno in _NOT_ALLOWED:
                         kind = Denied
         missing = {key for key, value in targets.items() if _read(key) != normalise(value)}
@@ -60,7 +60,7 @@ def _read(key):
         return None
 
 
-def _refusal(value, problem):
+def refusal(value, problem):
     if problem.errno == errno.ENOENT:
         return "does not exist on this host"
     hint = _HINT if problem.errno in _NOT_ALLOWED else ""

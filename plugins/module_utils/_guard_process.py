@@ -46,7 +46,7 @@ MODULES = (
 # Without the interpreter's own leave-taking: whoever ends the trial waits for the end of the guard.
 _MAIN = "import os, sys\nfrom nettune_guard._guard import main\nos._exit(main(sys.argv[1:]))\n"
 # Python has to come up on a host that may be busy to the brim; nothing has been changed by then, so there is no hurry.
-_START_SECONDS = 30.0
+START_SECONDS = 30.0
 _LEAVE_SECONDS = 5.0
 
 
@@ -73,14 +73,14 @@ def start(state, trial_id, baseline_seconds=0):
                 cwd="/",
                 env={},
             )
-    give_up = time.monotonic() + _START_SECONDS + baseline_seconds
+    give_up = time.monotonic() + START_SECONDS + baseline_seconds
     while time.monotonic() < give_up:
         with contextlib.suppress(StateError):
             report = state.read(READY) or {}
             if report.get("trial_id") == trial_id and report["watching"] and alive(state):
                 return
         time.sleep(0.01)
-    raise GuardError("the guard did not report within %d seconds" % (_START_SECONDS + baseline_seconds))
+    raise GuardError("the guard did not report within %d seconds" % (START_SECONDS + baseline_seconds))
 
 
 def alive(state):

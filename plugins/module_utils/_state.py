@@ -136,13 +136,13 @@ class State:
             os.makedirs(os.path.dirname(self.folder), exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.folder, 0o700)
-            self.check()
+            self.check_folder()
             if os.lstat(self.folder).st_mode & 0o077:
                 os.chmod(self.folder, 0o700)
         except OSError as problem:
             raise StateError("cannot use the state folder %s: %s" % (self.folder, problem.strerror)) from None
 
-    def check(self):
+    def check_folder(self):
         """Raises StateError where something else stands in its place."""
         if not os.path.lexists(self.folder):
             return
@@ -154,7 +154,13 @@ class State:
 
     def remove_folder(self):
         """Forgets everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            shutil.rmtree(self.folder)
+        except OSError as problem:
+            # A disk of its own stays, empty.
+            if os.path.ismount(self.folder) and not os.listdir(self.folder):
+                return
+            raise StateError("cannot remove %s: %s" % (problem.filename or self.folder, problem.strerror)) from None
 
     def exists(self):
         return os.path.isdir(self.folder) and not os.path.islink(self.folder)

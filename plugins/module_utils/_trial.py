@@ -25,7 +25,7 @@ from ._enforce import Denied, Refused, enforce
 from ._live import inherited, obstacle, restore, side_effects, taken, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
-from ._state import PENDING, Damaged, NotSynced, State, StateError
+from ._state import PENDING, Busy, Damaged, NotSynced, State, StateError
 from ._sysctl_set import set_hash
 
 CONFIRMED = "confirmed.json"
@@ -36,10 +36,16 @@ DRIFT = "drift.json"
 KEEP_HISTORY = 50
 KEEP_CONFIRMED = 20
 KEEP_REFUSED = 200
+# Longer than anything takes under the lock, but for the time before that a guard samples first.
+LOCK_SECONDS = 10.0
 
 
 class TrialError(Exception):
     """Why a trial cannot go on; the message is a sentence for people."""
+
+
+class NothingOnTrial(TrialError):
+    """There is no trial to confirm, and never was."""
 
 
 class Trials:
@@ -50,6 +56,10 @@ class Trials:
         self._logged_drift = {}  # Where it cannot be written down, it is logged once all the same.
 
     # What is ---------------------------------------------------------------------------------------------------------
+
+    def values_of(self, keys):
+        """{key: value now}; None where a key is absent or cannot be read."""
+        return values_of(keys)
 
     def pending(self):
         return self.state.read(PENDING) if self.state.exists() else None
@@ -87,7 +97,8 @@ class Trials:
             persisted = _sysctl_file.settings(_sysctl_file.text_of(shot))
         except _sysctl_file.BadFile:
             return False
-        return {key: normalise(value) for key, value in persisted.items()} == values and values_of(values) == values
+        persisted = {key: normalise(value) for key, value in persisted.items()}
+        return persisted == values and self.values_of(values) == values
 
     def targets(self, values, path):
         """What is to be written: the set, and what the last confirmed set had besides, back at its original."""
@@ -113,7 +124,7 @@ class Trials:
             return {}
         originals = self.originals()
         # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
-        found = self._values_once_recovered(last["set"])
+        found = self.values_of(last["set"])
         newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
         elsewhere = {key for named in newest.values() for key in named}
         return {
@@ -122,22 +133,14 @@ class Trials:
             if key not in values and key not in elsewhere and key in originals and now_is is not None
         }
 
-    def _values_once_recovered(self, keys):
-        """{key: value} as recover() leaves them."""
-        found = values_of(keys)
-        record = self.pending()
-        if record:
-            before, after = before_and_after(record)
-            found.update({key: before[key] for key in found if key in after and after[key] == found[key]})
-        return found
-
     def drift(self, record):
         """Keys that do not hold what the trial gave them: [{key, expected, found, since}].
 
         since: when the guard first saw that value, in seconds since 1970; None where no guard has.
         """
-        applied = record.get("applied", {})
-        found = values_of(applied)
+        # Armed, it has given them nothing yet.
+        applied = {} if record.get("phase") == "armed" else record.get("applied", {})
+        found = self.values_of(applied)
         changed = sorted(key for key, expected in applied.items() if found[key] != expected)
         seen = self.state.read_undamaged(DRIFT, {}) if changed and self.state.exists() else {}
         return [
@@ -166,32 +169,38 @@ class Trials:
 
     # What happens ----------------------------------------------------------------------------------------------------
 
-    def is_over(self, record):
-        """Whether the next look ends this pending trial: see recover()."""
-        return (
-            record["phase"] != "on_trial"
-            or record["boot_id"] != boot_id()
-            or now() >= record["deadline"]
-            or not _guard_process.alive(self.state)
-        )
+    @contextlib.contextmanager
+    def locked(self, wait_seconds=None, patient=False):
+        """One writer at a time. Raises Busy, which names who is at work.
+
+        patient: waits also for a trial that is being armed. It has written nothing yet, so nothing is late by that.
+        """
+        if wait_seconds is None:
+            wait_seconds = LOCK_SECONDS
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self.state.locked(wait_seconds))
+            except Busy as problem:
+                record = self._at_work()
+                if not (patient and record and record["phase"] == "armed"):
+                    raise Busy("%s: %s" % (problem, _being_done(record)) if record else str(problem)) from None
+                longest = _guard_process.START_SECONDS + record["guard"]["baseline_seconds"]
+                held.enter_context(self.locked(wait_seconds + longest))
+            yield
+
+    def _at_work(self):
+        """The trial that somebody is starting or ending."""
+        with contextlib.suppress(StateError):
+            return self.pending()
+        return None
 
     def check_start(self, values, content, path, force):
         """The values now of all keys that would be written; raises where a trial of these values must not begin."""
-        self.state.check()
         if {key: normalise(value) for key, value in _sysctl_file.settings(content).items()} != values:
             raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         record = self.pending()
-        if record and not self.is_over(record):
-            raise TrialError(
-                "a trial is pending here: rollout %s by %s with %s, until %s. Confirm it or roll it back first"
-                % (
-                    record["rollout_id"],
-                    record["by"],
-                    ", ".join(sorted(record["set"])),
-                    # By the clock as it is set now, whatever it was when the trial began.
-                    _clock(time.time() + record["deadline"] - now()),
-                )
-            )
+        if record:
+            raise TrialError("a trial is pending here: %s. Confirm it or roll it back first" % _whose(record))
         name = set_hash(values)
         refused = next((entry for entry in self.refused() if entry["set_hash"] == name), None)
         if refused and not force:
@@ -204,14 +213,14 @@ class Trials:
             problem = obstacle(key)
             if problem:
                 raise TrialError(problem)
-        return self._values_once_recovered(targets)
+        return self.values_of(targets)
 
     def start(self, values, content, path, rollout_id, confirm_within, guard, force=False):
         """Puts the set on trial; returns its record. Everything is as before where this raises TrialError."""
         _sysctl_file.check_path(path)
         self.state.prepare()
         self.let_guard_restore()
-        with self.state.locked():
+        with self.locked():
             self.recover()
             self.check_start(values, content, path, force)
             tree = read_tree().values
@@ -261,7 +270,7 @@ class Trials:
 
     def _to_write(self, values, path):
         applied = {key: normalise(value) for key, value in self.targets(values, path).items()}
-        return {"applied": applied, "before": values_of(applied), "left_alone": self.left_alone(values, path)}
+        return {"applied": applied, "before": self.values_of(applied), "left_alone": self.left_alone(values, path)}
 
     def check_confirm(self, record, rollout_id):
         """Raises TrialError where the pending trial must not be confirmed."""
@@ -279,9 +288,9 @@ class Trials:
     def confirm(self, rollout_id):
         """Persists the pending trial; returns (its record, whether that was news)."""
         if not self.state.exists():
-            raise TrialError("nothing is on trial here, so nothing can be confirmed")
+            raise NothingOnTrial("nothing is on trial here, so nothing can be confirmed")
         self.let_guard_restore()
-        with self.state.locked():
+        with self.locked(patient=True):
             self.recover()
             record = self.pending()
             if record is None:
@@ -291,8 +300,7 @@ class Trials:
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
-                with self._told_where_not_synced(record["path"]):
-                    _sysctl_file.write(record["path"], record["content"], record["file"])
+                self._persist(record)
             except OSError as problem:
                 self.revert(record, "could not be persisted: %s" % problem)
                 raise TrialError(
@@ -306,7 +314,7 @@ class Trials:
         if not self.state.exists():
             return None, None
         self.let_guard_restore()
-        with self.state.locked():
+        with self.locked(patient=True):
             pending = self.pending()
             outcome = self.recover()
             if (
@@ -370,7 +378,7 @@ class Trials:
             return []
         self.let_guard_restore()
         done = []
-        with self.state.locked():
+        with self.locked(patient=True):
             pending = self.pending()
             outcome = self.recover()
             if pending and not outcome:
@@ -396,23 +404,6 @@ class Trials:
             shot = originals["files"].get(path, stack[0]["file"])
             records.append(dict(stack[-1], values=values, file=shot, ends=[entry["id"] for entry in stack]))
         return records
-
-    def foreign(self, records):
-        """For each record, undone in this order: keys, and the file, left alone because somebody else changed them."""
-        undone = {}
-        answers = []
-        for record in records:
-            before, after = before_and_after(record)
-            found = dict(values_of(after), **{key: value for key, value in undone.items() if key in after})
-            names = {key for key in after if found[key] not in (before[key], after[key])}
-            undone.update({key: before[key] for key in after if key not in names})
-            path = record["path"]
-            if "values" in record and not (
-                _sysctl_file.holds(path, record["content"]) or _sysctl_file.is_as(path, record["file"])
-            ):
-                names.add(path)
-            answers.append(names)
-        return answers
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
@@ -450,7 +441,7 @@ class Trials:
             # Nothing was written yet: whatever changed since, somebody else did.
             return self._end(record, "rolled_back", reason, by_evidence, figures)
         if record["phase"] == "writing":
-            _note_what_was_written(record)
+            self._note_what_was_written(record)
         intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
         if any(record.get(name) != value for name, value in intent.items()):
             record.update(intent)
@@ -459,7 +450,7 @@ class Trials:
                 self.state.write(PENDING, record)
         before, after = before_and_after(record)
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
-        left_alone = _restore(before, after, record["tree"]) + inherited(record["tree"], before, after)
+        left_alone = self._restore(before, after, record["tree"]) + inherited(record["tree"], before, after)
         foreign = [dict(entry, since=since.get(entry["key"])) for entry in left_alone]
         return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
@@ -481,8 +472,8 @@ class Trials:
         else:
             record = _as_last_seen(record)
             if record["phase"] == "writing":
-                _note_what_was_written(record)
-        _restore(*before_and_after(record), tree=record.get("tree"))
+                self._note_what_was_written(record)
+        self._restore(*before_and_after(record), tree=record.get("tree"))
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
     def let_guard_restore(self):
@@ -505,13 +496,12 @@ class Trials:
         record = dict(record, phase="undoing", boot_id=boot_id(), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
-        with contextlib.suppress(_guard_process.GuardError, OSError):
-            _guard_process.start(self.state, record["id"])
+        self._let_guard_finish(record)
         try:
             self._restore_file(record)
         except OSError as problem:
             self.state.remove(PENDING)
-            _guard_process.dismiss(self.state)
+            self._dismiss_guard()
             raise TrialError(
                 "%s cannot be put back: %s. Nothing was undone" % (record["path"], problem.strerror)
             ) from None
@@ -521,7 +511,7 @@ class Trials:
         # The file first: where that is not possible, nothing is undone.
         foreign = self._restore_file(record)
         before, after = before_and_after(record)
-        foreign += _restore(before, after)
+        foreign += self._restore(before, after)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
         self.state.write(CONFIRMED, stack)
         keys = {key for entry in stack for key in entry["values"]}
@@ -538,11 +528,50 @@ class Trials:
         """Puts back the file of a confirmed trial; returns it as drift where somebody else has changed it."""
         path = record["path"]
         if _sysctl_file.holds(path, record["content"]):
-            with self._told_where_not_synced(path):
-                _sysctl_file.restore(path, record["file"])
+            self._put_file_back(record)
         elif not _sysctl_file.is_as(path, record["file"]):
             return [{"key": path, "expected": "what nettune wrote", "found": "changed by somebody else"}]
         return []
+
+    def _restore(self, before, after, tree=None):
+        try:
+            return self._put_values_back(before, after, tree)
+        except Denied as problem:
+            raise TrialError(
+                "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody"
+                " else writes there is left alone" % problem
+            ) from None
+
+    # What touches the host besides the state folder; check mode has its own of these.
+
+    def _put_values_back(self, before, after, tree):
+        return restore(before, after, tree)
+
+    def _note_what_was_written(self, record):
+        """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
+        record["applied"] = dict(record["applied"], **taken(record["before"], record["applied"]))
+        record["side_effects"] = side_effects(record["tree"], record["applied"])
+
+    def _persist(self, record):
+        with self._told_where_not_synced(record["path"]):
+            _sysctl_file.write(record["path"], record["content"], record["file"])
+
+    def _put_file_back(self, record):
+        with self._told_where_not_synced(record["path"]):
+            _sysctl_file.restore(record["path"], record["file"])
+
+    def _clean_up(self, record):
+        _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+
+    def _let_guard_finish(self, record):
+        with contextlib.suppress(_guard_process.GuardError, OSError):
+            _guard_process.start(self.state, record["id"])
+
+    def _dismiss_guard(self):
+        _guard_process.dismiss(self.state)
+
+    def _log(self, what):
+        log(what)
 
     @contextlib.contextmanager
     def _told_where_not_synced(self, path):
@@ -585,7 +614,7 @@ class Trials:
             "ended": time.time(),
             "drift": list(drift),
         }
-        _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+        self._clean_up(record)
         if by_evidence or state == "confirmed":
             self._remember(outcome)
         self.state.keep_damaged(HISTORY)
@@ -599,11 +628,11 @@ class Trials:
             raise StateError("the old values are back, but %s" % problem) from None
         self.state.remove(PENDING)
         self.state.remove(DRIFT)
-        log(
+        self._log(
             "rollout %s is %s: %s; %s"
             % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"]))
         )
-        _guard_process.dismiss(self.state)
+        self._dismiss_guard()
         return outcome
 
     def _remember(self, outcome):
@@ -627,7 +656,7 @@ class Trials:
         known = [*self.history(), *(_outcome_of(entry) for entry in reversed(self.confirmed()))]
         latest = next((entry for entry in known if not rollout_id or entry["rollout_id"] == rollout_id), None)
         if latest is None:
-            raise TrialError("nothing is on trial here, so nothing can be confirmed")
+            raise NothingOnTrial("nothing is on trial here, so nothing can be confirmed")
         if latest["state"] != "confirmed":
             raise TrialError(
                 "rollout %s was rolled back here on %s: %s"
@@ -659,12 +688,6 @@ def _as_last_seen(record):
     return dict(record, phase="writing" if record["phase"] == "armed" else record["phase"])
 
 
-def _note_what_was_written(record):
-    """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
-    record["applied"] = dict(record["applied"], **taken(record["before"], record["applied"]))
-    record["side_effects"] = side_effects(record["tree"], record["applied"])
-
-
 def _outcome_of(confirmed):
     """What the history would say of a confirmed trial, as far as that is known."""
     names = ("id", "rollout_id", "set_hash")
@@ -684,19 +707,30 @@ def _ending(record, why):
     return {"reason": why}
 
 
-def _restore(before, after, tree=None):
-    try:
-        return restore(before, after, tree)
-    except Denied as problem:
-        raise TrialError(
-            "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody else"
-            " writes there is left alone" % problem
-        ) from None
-
-
 def _check_rollout(record, rollout_id):
     if rollout_id and record["rollout_id"] != rollout_id:
         raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
+
+
+def _whose(record):
+    """Whose trial it is, what of, and until when."""
+    # By the clock as it is set now, whatever it was when the trial began.
+    until = _clock(time.time() + record["deadline"] - now())
+    return "rollout %s by %s with %s, until %s" % (
+        record["rollout_id"],
+        record["by"],
+        ", ".join(sorted(record["set"])),
+        until,
+    )
+
+
+def _being_done(record):
+    """What somebody else is doing to this trial, and what to do about that."""
+    if record["phase"] in ("armed", "writing"):
+        return "a trial begins here: %s. Wait until it is on trial and confirm it, or roll it back" % _whose(record)
+    if record["phase"] == "undoing":
+        return "rollout %s by %s is being undone. Try again when that is done" % (record["rollout_id"], record["by"])
+    return "the trial here is being ended: %s. Try again when that is done" % _whose(record)
 
 
 def _difference(entry):

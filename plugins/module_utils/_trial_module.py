@@ -7,13 +7,16 @@ import os
 
 from . import _sysctl_file
 from ._counters import WATCHED, now, sample
+from ._foresight import Foreseen
 from ._guard import last_samples, read_samples
-from ._state import StateError
+from ._state import Busy, StateError
 from ._sysctl_file import BadFile
 from ._sysctl_set import BadSet, prepare_set, set_hash
-from ._trial import TrialError, Trials, before_and_after, who
+from ._trial import NothingOnTrial, TrialError, Trials, before_and_after, who
 
 _LIMITS = {"confirm_within": (5, 86400), "samples": (0, 86400)}
+# For a look that others keep waiting: then it looks all the same.
+_LOOK_SECONDS = 2.0
 _GUARD_LIMITS = {
     "baseline_seconds": (0, 3600),
     "min_events": (1, 10**9),
@@ -26,12 +29,13 @@ _GUARD_LIMITS = {
 def run(module):
     arguments = module.params
     act = {"started": _start, "confirmed": _confirm, "rolled_back": _roll_back}[arguments["state"]]
-    trials = Trials()
+    trials = Foreseen() if module.check_mode else Trials()
 
     def answer():
         if os.geteuid() != 0:
             raise TrialError("changing sysctls needs root: use become")
         _check_limits(arguments, _LIMITS)
+        trials.state.check_folder()
         result = act(trials, arguments, module.check_mode)
         if arguments["state"] != "started":
             result.setdefault("samples", last_samples(trials.state, arguments["samples"]))
@@ -41,8 +45,8 @@ def run(module):
 
 
 def run_info(module):
-    trials = Trials()
-    _answer(module, trials, lambda: _look(trials, module.params, module.check_mode))
+    trials = Foreseen() if module.check_mode else Trials()
+    _answer(module, trials, lambda: _look(trials, module.params))
 
 
 def _answer(module, trials, function):
@@ -60,19 +64,25 @@ def _answer(module, trials, function):
     module.exit_json(**result)
 
 
-def _look(trials, arguments, check_mode):
+def _look(trials, arguments):
     if trials.state.exists() and os.geteuid() != 0:
         raise TrialError("the journal of trials is readable by root only: use become")
     _check_limits(arguments, _LIMITS)
-    outcome = None
-    if trials.state.exists() and not check_mode:
+    trials.state.check_folder()
+    outcome = at_work = None
+    if trials.state.exists():
         trials.let_guard_restore()
-        with trials.state.locked():
-            outcome = trials.recover()
+        try:
+            with trials.locked(_LOOK_SECONDS):
+                outcome = trials.recover()
+        except Busy as problem:
+            # Whoever is at work is alive, so there is nothing to finish. What is told may be about to change.
+            at_work = str(problem)
     record = trials.pending()
     confirmed = trials.confirmed()
     return {
         "changed": outcome is not None,
+        "at_work": at_work,
         "pending": _describe(record) if record else None,
         "confirmed": [_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
         "drift": trials.drift(record or _as_applied(confirmed)),
@@ -87,6 +97,7 @@ def _look(trials, arguments, check_mode):
 def _start(trials, arguments, check_mode):
     values = prepare_set(arguments["sysctl"])
     check_guard(arguments["guard"])
+    _warn_of_absent(trials, arguments["guard"]["max_rise"])
     path = _sysctl_file.check_path(arguments["path"])
     content = arguments["content"]
     if content is None:
@@ -103,7 +114,7 @@ def _start(trials, arguments, check_mode):
             "trial": {name: state[name] for name in ("id", "rollout_id", "state", "keys", "set_hash") if name in state},
         }
     if check_mode:
-        before = trials.check_start(values, content, path, arguments["force"])
+        before = trials.foresee_start(values, content, path, arguments["force"])
         targets = trials.targets(values, path)
         shot = _sysctl_file.snapshot(path)
         return {
@@ -149,16 +160,15 @@ def _told(trials, left_alone):
 
 
 def _confirm(trials, arguments, check_mode):
-    if check_mode:
-        record = trials.pending()
-        if record is None or trials.is_over(record):
-            # In a dry run of a whole rollout nothing was started, so there is nothing to predict.
-            return {"changed": False, "trial": {"state": "none", "keys": []}}
-        trials.check_confirm(record, arguments["rollout_id"])
-    else:
+    try:
         record, news = trials.confirm(arguments["rollout_id"])
-        if not news:
-            return {"changed": False, "trial": record}
+    except NothingOnTrial:
+        if not check_mode:
+            raise
+        # The start before it in the same play has not happened either.
+        return {"changed": False, "trial": {"state": "none", "keys": []}}
+    if not news:
+        return {"changed": False, "trial": record}
     return {
         "changed": True,
         "trial": _describe(dict(record, state="confirmed")),
@@ -167,19 +177,9 @@ def _confirm(trials, arguments, check_mode):
     }
 
 
-def _roll_back(trials, arguments, check_mode):
+def _roll_back(trials, arguments, _check_mode):
     if arguments["to"] == "original":
-        return _remove(trials, arguments, check_mode)
-    if check_mode:
-        pending, confirmed, outcome = trials.what_to_undo(arguments["rollout_id"], arguments["trial_id"])
-        record = pending or confirmed
-        if record is None:
-            return {"changed": False, "trial": outcome or {"state": "none", "keys": []}}
-        return {
-            "changed": True,
-            "trial": dict(_describe(record), state="rolled_back"),
-            "diff": _undo_diff(record, *trials.foreign([record])),
-        }
+        return _remove(trials, arguments)
     record, outcome = trials.roll_back(
         arguments["reason"], arguments["evidence"], arguments["rollout_id"], arguments["trial_id"]
     )
@@ -193,23 +193,17 @@ def _roll_back(trials, arguments, check_mode):
     return {"changed": True, "trial": outcome, "drift": outcome["drift"], "diff": _undo_diff(record, _keys(outcome))}
 
 
-def _remove(trials, arguments, check_mode):
+def _remove(trials, arguments):
     """All that nettune ever did here."""
     changed = trials.state.exists()
     samples = last_samples(trials.state, arguments["samples"])
-    if check_mode:
-        pending = trials.pending()
-        records, outcomes = ([pending] if pending else []) + trials.whole_undo(), []
-        left_alone = trials.foreign(records)
-    else:
-        done = trials.remove(arguments["reason"])
-        records, outcomes = [record for record, _outcome in done], [outcome for _record, outcome in done]
-        left_alone = [_keys(outcome) for outcome in outcomes]
+    done = trials.remove(arguments["reason"])
+    outcomes = [outcome for _record, outcome in done]
     return {
         "changed": changed,
         "trial": outcomes[-1] if outcomes else {"state": "none", "keys": []},
         "drift": [entry for outcome in outcomes for entry in outcome["drift"]],
-        "diff": [part for pair in zip(records, left_alone) for part in _undo_diff(*pair)],
+        "diff": [part for record, outcome in done for part in _undo_diff(record, _keys(outcome))],
         "samples": samples,
     }
 
@@ -234,6 +228,12 @@ def _check_counters(limits):
             raise TrialError("max_rise of %s must be a whole number of events, not %r" % (name, most))
 
 
+def _warn_of_absent(trials, limits):
+    """A counter that this kernel does not have never rises."""
+    for name in sorted(set(limits) - set(sample()["counters"])):
+        trials.state.warn("max_rise of %s never ends a trial here: Linux %s does not count it" % (name, os.uname()[2]))
+
+
 def _describe(record):
     """What people see of a journal record."""
     shown = {
@@ -241,7 +241,7 @@ def _describe(record):
         for name in ("id", "rollout_id", "by", "set_hash", "started", "deadline_epoch")
         if name in record
     }
-    shown["state"] = record.get("state", "on_trial")
+    shown["state"] = record.get("state", "armed" if record.get("phase") == "armed" else "on_trial")
     shown["keys"] = sorted(record["set"])
     if "deadline" in record:
         shown["seconds_left"] = round(max(0.0, record["deadline"] - now()), 1)

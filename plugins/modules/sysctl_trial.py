@@ -19,6 +19,12 @@ description:
 notes:
   - Validate the set with M(nettune.kernel.sysctl_validate) first; this module knows the kernel's answer only, not
     whether a set is wise.
+  - Check mode answers what the real run would, also where that fails; but for what only doing it shows, such as a value
+    that the kernel refuses. And O(state=confirmed) where nothing was ever on trial changes nothing there instead of
+    failing, so that a play that starts and confirms can be tried as a whole.
+  - One run at a time is at work on a host. Another one waits ten seconds and then names the trial that is in its way.
+    O(state=confirmed) and O(state=rolled_back) also wait until the guard of a trial that begins has sampled the time
+    before (O(guard.baseline_seconds)).
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.host
@@ -172,7 +178,9 @@ trial:
       description: Names the rollout that it belongs to.
       type: str
     state:
-      description: One of V(on_trial), V(confirmed), V(rolled_back) and, where there is no trial at all, V(none).
+      description:
+        - One of V(on_trial), V(confirmed), V(rolled_back) and, where there is no trial at all, V(none).
+        - M(nettune.kernel.sysctl_trial_info) calls a trial V(armed) while its guard samples the time before.
       type: str
     keys:
       description: The keys of the set.

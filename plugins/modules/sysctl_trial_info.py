@@ -9,7 +9,8 @@ version_added: 0.1.0
 author: nettune.kernel contributors (@nettune)
 description:
   - Looks into the journal of M(nettune.kernel.sysctl_trial). A trial whose owner or guard died is finished by this
-    look, so that the host is entirely old or entirely new; except in check mode, which only tells.
+    look, so that the host is entirely old or entirely new. In check mode it is told as if it were finished.
+  - While another run is at work on the host it looks all the same, and RV(at_work) says who that is.
 extends_documentation_fragment:
   - nettune.kernel.attributes
   - nettune.kernel.attributes.host
@@ -40,6 +41,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+at_work:
+  description:
+    - The run that starts or ends a trial here right now, as a sentence; null where there is none. What else is told may
+      be about to change then, and nothing is finished by this look.
+  returned: always
+  type: str
 pending:
   description:
     - The trial that waits for a confirmation, as in RV(nettune.kernel.sysctl_trial#module:trial); null where
