@@ -146,16 +146,20 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
 @pytest.mark.usefixtures("_untouched")
 def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     more = tmp_path / "more.yml"
-    more.write_text("servers: {vars: {tune_controls: 1}, hosts: {host2: {tune_controls: 2, tune_min_opens: 9}}}")
+    own = {"tune_controls": 2, "tune_min_opens": 9, "tune_rollout_id": "mine", "tune_plan": "{}", "tune_fail_on": "never"}
+    more.write_text(json.dumps({"servers": {"vars": {"tune_controls": 1}, "hosts": {"host2": own}}}))
     result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
     assert result.returncode != 0
     for told in (
         "tune_controls differs between hosts (host1: 1, host2: 2)",
         "tune_min_opens differs between hosts (host1: 20, host2: 9)",
+        "tune_rollout_id differs between hosts (host1: , host2: mine)",
+        "tune_plan differs between hosts (host1: , host2: bf21a9e8fbc5)",
+        "tune_fail_on differs between hosts (host1: error, host2: never)",
     ):
         assert result.stdout.count(f"{told}: set it for all") == 1
     assert "Roll out in waves" not in result.stdout
-    assert len(refusal(tmp_path / "reports", result.stdout)["why"]) == 2
+    assert len(refusal(tmp_path / "reports", result.stdout)["why"]) == 5
 
 
 @pytest.mark.usefixtures("_untouched")
