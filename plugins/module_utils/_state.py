@@ -172,10 +172,16 @@ class State:
         while True:
             try:
                 descriptor = try_flock(self.path("lock"))
+            except FileNotFoundError:
+                self.prepare()  # Whoever held the lock has removed the folder.
+                continue
             except OSError as problem:
                 raise StateError("cannot lock %s: %s" % (self.path("lock"), problem.strerror)) from None
             if descriptor is not None:
-                break
+                if self._is_the_lock(descriptor):
+                    break
+                os.close(descriptor)
+                continue
             if time.monotonic() >= give_up:
                 raise Busy("another nettune run holds %s" % self.path("lock"))
             time.sleep(0.02)
@@ -183,6 +189,13 @@ class State:
             yield
         finally:
             os.close(descriptor)
+
+    def _is_the_lock(self, descriptor):
+        """Whether its file is still the one that others would lock."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path("lock")))
+        except FileNotFoundError:
+            return False
 
     def read(self, name, default=None):
         """The document, or the default where there is none. Raises Damaged where a byte is not as it was written."""

@@ -387,7 +387,7 @@ class Trials:
                 done.append((pending, outcome))
             for record in self.whole_undo():
                 done.append((record, self._begin_undo(record, reason)))
-        self.state.remove_folder()
+            self.state.remove_folder()
         return done
 
     def whole_undo(self):

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 import pytest
-from trials import PATH
+from trials import PATH, start_arguments
 
 
 def test_on_trial_the_set_is_live_but_not_persisted(host: Any) -> None:
@@ -448,6 +448,46 @@ def test_back_to_the_original_in_the_middle_of_a_trial(host: Any) -> None:
     assert host.trial("rolled_back", to="original")["changed"]
     assert host.whole() == before
     assert host.namespace.run(["ls", "-A", "/var/lib"]).stdout == ""
+
+
+# Removes everything; another controller starts a trial as soon as the first one removes the folder.
+REMOVES_WHILE_ANOTHER_STARTS = """
+import json, sys, threading
+from ansible_collections.nettune.kernel.plugins.module_utils import _state, _trial
+
+remove_folder, try_flock = _state.State.remove_folder, _state.try_flock
+waits = threading.Event()
+
+def asked(path):
+    descriptor = try_flock(path)
+    if descriptor is None and threading.current_thread() is other:
+        waits.set()
+    return descriptor
+
+def remove(state):
+    other.start()
+    waits.wait(20)
+    remove_folder(state)
+
+_state.try_flock, _state.State.remove_folder = asked, remove
+other = threading.Thread(target=lambda: _trial.Trials().start(**json.loads(sys.argv[1])))
+_trial.Trials().remove("a test")
+other.join()
+"""
+
+
+def test_who_starts_while_everything_is_removed_keeps_the_journal(host: Any) -> None:
+    host.trial("started")
+    host.trial("confirmed")
+    before = host.value("net.core.somaxconn")
+    arguments = json.dumps(start_arguments({"net.core.somaxconn": "99"}, confirm_within=60, rollout_id="r2"))
+    script = ["python3", "-c", REMOVES_WHILE_ANOTHER_STARTS, arguments]
+    host.namespace.run(script, env=host.namespace.environment)
+    assert host.value("net.core.somaxconn") == "99"
+    assert host.value("net.ipv4.tcp_fin_timeout") == "60"
+    assert host.info()["pending"]["rollout_id"] == "r2"
+    host.trial("rolled_back")
+    assert host.value("net.core.somaxconn") == before
 
 
 def test_without_root_one_sentence_says_what_to_do(host: Any) -> None:
