@@ -295,6 +295,17 @@ def test_a_host_that_the_run_lost_before_is_not_left_out(make_fleet: Make, how: 
     assert "Wave 1" not in result.stdout
 
 
+def test_a_playbook_that_is_imported_under_a_condition(make_fleet: Make) -> None:
+    """Left out after a rollout of the same run, it does not take that one up again."""
+    fleet = make_fleet(2)
+    tune = {"ansible.builtin.import_playbook": "nettune.kernel.tune"}
+    result = fleet.run(fleet.play(tune, {**tune, "when": "1 > 2"}, LATER), {"tune_waves": ["100%"]})
+    assert result.returncode == 0
+    assert result.stdout.count("Wave 1 of 1: host1, host2\n") == 1
+    assert "A later play runs" in result.stdout
+    assert set(fleet.fates().values()) == {NEW}
+
+
 def test_a_strategy_from_the_settings_does_not_reach_the_playbook(make_fleet: Make) -> None:
     fleet = make_fleet(4)
     result = fleet.run("tune", WAVES, *broken(fleet, {"host2": FAILS}), ANSIBLE_STRATEGY="free")
