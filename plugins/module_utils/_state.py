@@ -153,13 +153,19 @@ class State:
             raise StateError("%s belongs to uid %d: it must belong to root" % (self.folder, found.st_uid))
 
     def remove_folder(self):
-        """Forgets everything."""
+        """Forgets everything. The caller holds the lock: its file goes last, so nobody else begins before."""
         try:
-            shutil.rmtree(self.folder)
+            for name in sorted(os.listdir(self.folder), key=lambda name: name == "lock"):
+                path = self.path(name)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
+            # A disk of its own stays, empty; so does what somebody else has begun since.
+            if not os.path.ismount(self.folder):
+                with contextlib.suppress(OSError):
+                    os.rmdir(self.folder)
         except OSError as problem:
-            # A disk of its own stays, empty.
-            if os.path.ismount(self.folder) and not os.listdir(self.folder):
-                return
             raise StateError("cannot remove %s: %s" % (problem.filename or self.folder, problem.strerror)) from None
 
     def exists(self):
@@ -172,10 +178,10 @@ class State:
         while True:
             try:
                 descriptor = try_flock(self.path("lock"))
-            except FileNotFoundError:
-                self.prepare()  # Whoever held the lock has removed the folder.
-                continue
             except OSError as problem:
+                if not os.path.lexists(self.folder):
+                    self.prepare()  # Whoever held the lock has removed the folder.
+                    continue
                 raise StateError("cannot lock %s: %s" % (self.path("lock"), problem.strerror)) from None
             if descriptor is not None:
                 if self._is_the_lock(descriptor):
