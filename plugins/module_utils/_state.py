@@ -171,6 +171,10 @@ class State:
     def exists(self):
         return os.path.isdir(self.folder) and not os.path.islink(self.folder)
 
+    def remembers(self):
+        """Whether there is anything to forget."""
+        return self.exists() and bool(os.listdir(self.folder))
+
     @contextlib.contextmanager
     def locked(self, wait_seconds=10.0):
         """One writer at a time. Raises Busy after wait_seconds."""

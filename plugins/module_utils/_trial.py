@@ -374,7 +374,7 @@ class Trials:
 
     def remove(self, reason):
         """Everything back to before nettune first touched this host; returns [(record, outcome)] of what was undone."""
-        if not self.state.exists():
+        if not self.state.remembers():
             return []
         self.let_guard_restore()
         done = []

@@ -195,7 +195,7 @@ def _roll_back(trials, arguments, _check_mode):
 
 def _remove(trials, arguments):
     """All that nettune ever did here."""
-    changed = trials.state.exists()
+    changed = trials.state.remembers()
     samples = last_samples(trials.state, arguments["samples"])
     done = trials.remove(arguments["reason"])
     outcomes = [outcome for _record, outcome in done]

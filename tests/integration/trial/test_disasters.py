@@ -321,3 +321,31 @@ def test_samples_that_are_none_do_not_cost_the_deadline(host: Any, line: str) ->
     _supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
     host.namespace.run(["kill", "-KILL", guard])
     assert host.wait_until_over()["reason"] == "nobody confirmed it in time"
+
+
+def test_what_cannot_be_removed_is_not_said_to_be(host: Any) -> None:
+    host.trial("started")
+    host.trial("rolled_back")
+    host.namespace.run(["sh", "-ec", f"mount --make-rprivate /; {READ_ONLY}"])
+    answer = host.trial("rolled_back", to="original")
+    assert answer["failed"]
+    assert "cannot be removed: Read-only file system" in answer["msg"] or "cannot remove" in answer["msg"]
+    host.namespace.run(["umount", STATE])
+    assert host.trial("rolled_back", to="original")["changed"]
+    assert host.namespace.run(["ls", "-A", "/var/lib"]).stdout == ""
+
+
+def test_a_disk_of_the_state_folder_stays_and_is_empty(host: Any) -> None:
+    start_with_a_small_disk(host)
+    assert host.trial("rolled_back", to="original")["changed"]
+    assert host.namespace.run(["ls", "-A", STATE]).stdout == ""
+    assert not host.trial("rolled_back", to="original")["changed"]
+
+
+@pytest.mark.parametrize("state", ["confirmed", "rolled_back", "info"])
+@pytest.mark.parametrize("planted", [f"ln -s /run {STATE}", f"touch {STATE}", f"mkdir {STATE}; chown 65534 {STATE}"])
+def test_what_stands_in_place_of_the_state_is_refused_whatever_is_asked(host: Any, state: str, planted: str) -> None:
+    host.namespace.run(["sh", "-ec", planted])
+    answer = host.info() if state == "info" else host.trial(state)
+    assert answer["failed"]
+    assert "is not a folder" in answer["msg"] or "must belong to root" in answer["msg"]

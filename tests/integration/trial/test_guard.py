@@ -266,3 +266,36 @@ def test_a_confirmation_from_another_day_counts(host: Any) -> None:
     host.trial("started", confirm_within=60)
     host.namespace.run(["python3", "-c", YESTERDAY], env=host.namespace.environment)
     assert host.info()["history"][0]["state"] == "confirmed"
+
+
+def test_a_limit_for_a_counter_that_the_kernel_does_not_have_is_warned_of(host: Any) -> None:
+    counted = host.info()["sample"]["counters"]
+    # Gone with tcp_tw_recycle in Linux 4.12; this kernel is no older than that.
+    assert "TcpExt.PAWSPassive" not in counted
+    limits = {"baseline_seconds": 0, "max_rise": {"TcpExt.PAWSPassive": 0, "TcpExt.ListenDrops": 0}}
+    release = host.namespace.run(["uname", "-r"]).stdout.strip()
+    for check_mode in (True, False):
+        (warning,) = host.trial("started", guard=limits, _ansible_check_mode=check_mode)["warnings"]
+        sentence = f"max_rise of TcpExt.PAWSPassive never ends a trial here: Linux {release} does not count it"
+        assert sentence in json.dumps(warning)
+
+
+def test_a_confirmation_behind_the_deadline_comes_too_late_though_no_guard_has_acted(host: Any) -> None:
+    before = host.whole()
+    begun = time.monotonic()
+    host.trial("started", confirm_within=5)
+    for guard in host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split():
+        host.namespace.run(["kill", "-STOP", guard])
+    while time.monotonic() < begun + 7:
+        time.sleep(0.1)
+    assert host.info(_ansible_check_mode=True)["history"][0]["reason"] == "nobody confirmed it in time"
+    answer = host.trial("confirmed")
+    assert answer["failed"]
+    assert answer["msg"].endswith("nobody confirmed it in time")
+    assert host.whole() == before
+    # The guard sleeps on: it is not waited for for ever, and finds the trial over when it wakes up.
+    for guard in host.namespace.run(["pgrep", "-f", "guard[.]pyz"]).stdout.split():
+        host.namespace.run(["kill", "-CONT", guard])
+    host.namespace.wait_for(["sh", "-c", "! pgrep -f guard[.]pyz"])
+    assert host.whole() == before
+    assert host.left_behind() == []
