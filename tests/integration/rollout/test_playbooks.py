@@ -146,7 +146,13 @@ def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path:
 @pytest.mark.usefixtures("_untouched")
 def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     more = tmp_path / "more.yml"
-    own = {"tune_controls": 2, "tune_min_opens": 9, "tune_rollout_id": "mine", "tune_plan": "{}", "tune_fail_on": "never"}
+    own = {
+        "tune_controls": 2,
+        "tune_min_opens": 9,
+        "tune_rollout_id": "mine",
+        "tune_plan": "{}",
+        "tune_fail_on": "never",
+    }
     more.write_text(json.dumps({"servers": {"vars": {"tune_controls": 1}, "hosts": {"host2": own}}}))
     result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
     assert result.returncode != 0
