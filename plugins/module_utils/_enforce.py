@@ -15,11 +15,12 @@ _HINT = " (is this a container? It needs CAP_NET_ADMIN and a writable /proc/sys)
 
 
 class Refused(Exception):
-    """The kernel does not hold what was asked. keys: {key: sentence}."""
+    """The kernel does not hold what was asked. keys: {key: sentence}; found: {key: value that it holds instead}."""
 
-    def __init__(self, keys):
+    def __init__(self, keys, found):
         Exception.__init__(self, "; ".join("%s: %s" % item for item in sorted(keys.items())))
         self.keys = keys
+        self.found = found
 
 
 class Denied(Refused):
@@ -44,13 +45,15 @@ def enforce(targets):
                     problems[key] = refusal(value, problem)
                     if problem.errno in _NOT_ALLOWED:
                         kind = Denied
-        missing = {key for key, value in targets.items() if _read(key) != normalise(value)}
+        held = {key: _read(key) for key in targets}
+        missing = {key: held[key] for key, value in targets.items() if held[key] != normalise(value)}
         if not missing:
             return
-        if missing == open_before:
+        if set(missing) == open_before:
             break
-        open_before = missing
-    raise kind({key: problems.get(key) or _mismatch(key, targets[key]) for key in missing})
+        open_before = set(missing)
+    sentences = {key: problems.get(key) or _mismatch(targets[key], found) for key, found in missing.items()}
+    raise kind(sentences, missing)
 
 
 def _read(key):
@@ -67,5 +70,5 @@ def refusal(value, problem):
     return "the kernel refuses %r: %s%s" % (value, os.strerror(problem.errno), hint)
 
 
-def _mismatch(key, value):
-    return "%r was written and %r read back" % (normalise(value), _read(key))
+def _mismatch(value, found):
+    return "%r was written and %r read back" % (normalise(value), found)

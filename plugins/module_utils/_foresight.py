@@ -8,10 +8,9 @@ import errno
 import os
 
 from ._enforce import Denied, refusal
-from ._live import side_effects
 from ._procfs import path_of
 from ._state import PENDING, State, StateError
-from ._trial import Trials
+from ._trial import Trials, before_and_after
 
 
 class Foreseen(Trials):
@@ -41,23 +40,20 @@ class Foreseen(Trials):
             self.state.check_writable(PENDING)
             return found
 
-    def _put_values_back(self, before, after, tree):
+    def _put_values_back(self, record):
+        before, after = before_and_after(record)
         found = self.values_of(before)
         goes = [key for key in before if found[key] == after[key] and before[key] is not None]
         denied = {key: before[key] for key in goes if before[key] != found[key] and not _may_write(path_of(key))}
         if denied:
             problem = OSError(errno.EROFS, os.strerror(errno.EROFS))
-            raise Denied({key: refusal(value, problem) for key, value in denied.items()})
+            raise Denied({key: refusal(value, problem) for key, value in denied.items()}, {})
         self._values.update({key: before[key] for key in goes})
         return [
             {"key": key, "expected": after[key], "found": found[key]}
             for key in reversed(list(before))
             if key not in goes and found[key] != before[key]
         ]
-
-    def _note_what_was_written(self, record):
-        # What the kernel made of a value that it took a part of, only writing tells.
-        record["side_effects"] = side_effects(record["tree"], record["applied"])
 
     def _persist(self, record):
         _refuse_read_only(os.path.dirname(record["path"]))

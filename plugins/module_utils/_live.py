@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sysctls of this host as they are, and how they get back to what they were."""
 
-import contextlib
 import os
+import re
 
 from ._enforce import Denied, Refused, enforce
-from ._procfs import path_of, read_tree, read_value, write_value
+from ._procfs import path_of, read_tree, read_value
 
 
 def values_of(keys):
@@ -33,47 +33,57 @@ def obstacle(key):
     return None
 
 
+def standing(keys):
+    """{key: value} of the whole tree now, and of these keys that lie outside of it; without those that are absent."""
+    values = dict(values_of(keys), **read_tree().values)
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def side_effects(tree, applied):
     """{key: [before, after]} of what writing `applied` changed besides, since `tree` was read.
 
-    The kernel passes a change on within a family only: what else changed in another one, somebody else wrote.
+    The kernel passes a change on within a family only: what else changed in another one, or in one of which no key has
+    become what it was to be, somebody else wrote.
     """
-    written = {_family(key) for key, value in applied.items() if tree.get(key) != value}
+    now = standing(applied)
+    written = {_family(key) for key, value in applied.items() if tree.get(key) != value == now.get(key)}
     return {
         key: [tree[key], value]
-        for key, value in (read_tree().values.items() if written else ())
+        for key, value in now.items()
         if key in tree and tree[key] != value and key not in applied and _family(key) in written and _writable(key)
     }
 
 
-def taken(before, applied):
-    """{key: value} of what the kernel made of `applied` where it neither took nor left it: that is no other's write.
+def half_taken(before, applied):
+    """{key: value} of keys that hold neither value but what the kernel makes of `applied` on its way.
 
-    A list it takes number by number, so that a refused one may be half there, and some values it rounds. Which they are
-    then, only the kernel knows: it is asked by writing once more over the value before. What differs from that is put
-    back as it was found.
+    A list it takes number by number, so that a refused one may be half there, and it reads 0x14 and 024 as 20.
+    Anything else somebody else wrote. Nothing is written to find that out: what a key takes depends on others.
     """
+    found = values_of(applied)
     return {
-        key: found
-        for key, found in values_of(applied).items()
-        if None not in (before[key], found)
-        and found not in (before[key], applied[key])
-        and _comes_about(key, before[key], applied[key], found)
+        key: found[key]
+        for key, value in applied.items()
+        if None not in (before[key], found[key])
+        and found[key] not in (before[key], value)
+        and _comes_of(before[key].split(), value.split(), found[key].split())
     }
 
 
-def _comes_about(key, before, value, found):
-    """Whether a key that holds `before` holds `found` once `value` was written."""
+def _comes_of(before, value, found):
+    """Whether a list is the first numbers of `value` and the rest of `before`."""
+    taken = 0
+    while taken < min(len(value), len(found)) and _number(value[taken]) == _number(found[taken]) is not None:
+        taken += 1
+    return len(found) == len(before) and taken > 0 and any(found[at:] == before[at:] for at in range(taken + 1))
+
+
+def _number(word):
+    """As the kernel reads it; None where it is none."""
     try:
-        write_value(key, before)
-        with contextlib.suppress(OSError):
-            write_value(key, value)
-        if read_value(key) == found:
-            return True
-        write_value(key, found)
-    except OSError:
-        pass  # It may not be written: so it holds what was found.
-    return False
+        return int(re.sub(r"^(-?)0(?=[0-9])", r"\g<1>0o", word), 0)
+    except ValueError:
+        return None
 
 
 def _family(key):
@@ -82,33 +92,42 @@ def _family(key):
     return "netfilter" if name == "nf_conntrack_max" else name
 
 
-def restore(before, after, tree=None):
+def restore(before, after, stood, tree):
     """Puts back keys that still hold `after`; returns the others as drift: [{key, expected, found}].
 
-    What the restore itself changes besides goes back too, unless an interface that came since `tree` was read had it
-    from `after`. Raises Denied.
+    stood: what standing() said before the first of them went back, perhaps in an attempt that died since. What the
+    restore itself changes besides goes back too, unless its interface took it from a default of `after`: see
+    _is_defaulted(). Raises Denied, with all put back that may be.
     """
-    found = dict(read_tree().values, **values_of(before))
+    found = _as_it_stood(before, after, stood)
     targets = {}
     foreign = []
     for key in reversed(list(before)):
-        if found[key] == after[key] and before[key] is not None:
+        if found.get(key) == after[key] and before[key] is not None:
             targets[key] = before[key]
-        elif found[key] != before[key]:
-            foreign.append({"key": key, "expected": after[key], "found": found[key]})
-    problems = _try_enforce(targets)
+        elif found.get(key) != before[key]:
+            foreign.append({"key": key, "expected": after[key], "found": found.get(key)})
+    problems, denied = _try_enforce(targets)
     # Measured from what decided above: a write of somebody else in between is not taken for the restore's own.
-    present = {key: value for key, value in found.items() if value is not None}
     changed = {
         key: pair[0]
-        for key, pair in side_effects(present, targets).items()
-        if tree is None or key in tree or after.get(_default_of(key)) != pair[0]
+        for key, pair in side_effects(found, targets).items()
+        if not _is_defaulted(key, pair[0], tree, after)
     }
     if changed:
-        problems = _try_enforce(dict(changed, **targets))
+        problems, denied = _try_enforce(dict(changed, **targets))
+    if denied:
+        raise denied
     for key, problem in problems.items():
         foreign.append({"key": key, "expected": targets.get(key, found.get(key)), "found": problem})
     return foreign
+
+
+def _as_it_stood(before, after, stood):
+    """{key: value} before anything went back: as it is now, but for families in which an attempt that died began."""
+    now = standing(before)
+    begun = {_family(key) for key in before if stood.get(key) == after[key] != before[key] == now.get(key)}
+    return dict(now, **{key: value for key, value in stood.items() if key in now and _family(key) in begun})
 
 
 def inherited(tree, before, after):
@@ -116,30 +135,39 @@ def inherited(tree, before, after):
 
     expected: what the default was before.
     """
-    defaults = [key for key in after if ".default." in key and before[key] not in (None, after[key])]
-    come = {key: value for key, value in (read_tree().values.items() if defaults else ()) if key not in tree}
+    defaults = {key for key in after if ".default." in key and before[key] not in (None, after[key])}
     return [
-        {"key": key, "expected": before[default], "found": value}
-        for default in defaults
-        for key, value in sorted(come.items())
-        if value == after[default] and _default_of(key) == default
+        {"key": key, "expected": before[default_of(key)], "found": value}
+        for key, value in sorted(read_tree().values.items() if defaults else ())
+        if default_of(key) in defaults and key not in after and _is_defaulted(key, value, tree, after)
     ]
 
 
-def _default_of(key):
+def of_interfaces(tree, after):
+    """The part of the tree that restore() and inherited() ask for."""
+    return {key: value for key, value in tree.items() if default_of(key) in after}
+
+
+def _is_defaulted(key, value, tree, after):
+    """Whether an interface took this value from a default of `after` when it came, also again under its old name."""
+    return tree.get(key) != value == after.get(default_of(key))
+
+
+def default_of(key):
     """net.ipv4.conf.default.rp_filter of net.ipv4.conf.eth0.rp_filter; None of a key that has none."""
     parts = key.split(".")
-    return ".".join([*parts[:3], "default", parts[-1]]) if len(parts) > 4 and parts[2] in ("conf", "neigh") else None
+    if len(parts) > 4 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
+        return ".".join([*parts[:3], "default", parts[-1]])
+    return None
 
 
 def _try_enforce(targets):
+    """({key: sentence} of what is not as it should be, the error where that is not for the values)."""
     try:
         enforce(targets)
-    except Denied:
-        raise
     except Refused as problem:
-        return problem.keys
-    return {}
+        return problem.keys, problem if isinstance(problem, Denied) else None
+    return {}, None
 
 
 def _writable(key):

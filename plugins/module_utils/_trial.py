@@ -22,7 +22,17 @@ import uuid
 from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now
 from ._enforce import Denied, Refused, enforce
-from ._live import inherited, obstacle, restore, side_effects, taken, values_of
+from ._live import (
+    default_of,
+    half_taken,
+    inherited,
+    obstacle,
+    of_interfaces,
+    restore,
+    side_effects,
+    standing,
+    values_of,
+)
 from ._log import log
 from ._procfs import normalise, read_tree
 from ._state import PENDING, Busy, Damaged, NotSynced, State, StateError
@@ -260,8 +270,11 @@ class Trials:
                 record["phase"] = "on_trial"
                 self.state.write(PENDING, record)
             except (Refused, StateError, TrialError, _guard_process.GuardError, OSError) as problem:
-                self.revert(record, "could not be applied: %s" % problem)
-                raise TrialError("%s. Everything was put back" % problem) from None
+                if isinstance(problem, Refused):
+                    # What the kernel has made of them, for nobody else has had the time to write them.
+                    record["applied"].update(problem.found)
+                outcome = self.revert(record, "could not be applied: %s" % problem)
+                raise TrialError("%s. %s" % (problem, _what_was_put_back(outcome))) from None
             log(
                 "rollout %s is on trial: %s; rolled back at %s unless confirmed"
                 % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
@@ -302,9 +315,9 @@ class Trials:
             try:
                 self._persist(record)
             except OSError as problem:
-                self.revert(record, "could not be persisted: %s" % problem)
+                outcome = self.revert(record, "could not be persisted: %s" % problem)
                 raise TrialError(
-                    "%s cannot be written: %s. Everything was put back" % (record["path"], problem.strerror)
+                    "%s cannot be written: %s. %s" % (record["path"], problem.strerror, _what_was_put_back(outcome))
                 ) from None
             self._confirmed(record)
             return record, True
@@ -396,13 +409,11 @@ class Trials:
         records = []
         for path in sorted({entry["path"] for entry in self.confirmed()}):
             stack = [entry for entry in self.confirmed() if entry["path"] == path]
-            values = {}
-            for entry in stack:
-                for key, pair in entry["values"].items():
-                    first = originals["values"].get(key, values.get(key, pair)["before"])
-                    values[key] = {"before": first, "after": pair["after"]}
+            whole = _joined([part for entry in stack for part in [*entry["forgotten"], entry]])
+            for key, pair in whole["values"].items():
+                pair["before"] = originals["values"].get(key, pair["before"])
             shot = originals["files"].get(path, stack[0]["file"])
-            records.append(dict(stack[-1], values=values, file=shot, ends=[entry["id"] for entry in stack]))
+            records.append(dict(stack[-1], **whole, file=shot, ends=[entry["id"] for entry in stack]))
         return records
 
     def recover(self):
@@ -412,18 +423,20 @@ class Trials:
             if not _guard_process.alive(self.state):
                 _guard_process.clear(self.state)
             return None
+        rebooted = record["boot_id"].partition(".")[0] != boot_id().partition(".")[0]
         if record["phase"] == "undoing":
+            if rebooted:
+                record["boot_id"] = boot_id()
+                self._take_stock(record)
             return self._undo(record, **_ending(record, "undone (finished after an interruption)"))
         if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
             return self._confirmed(record)
         if record["boot_id"] != boot_id():
             why = "the host rebooted before the trial was confirmed"
-            if record["boot_id"].partition(".")[0] != boot_id().partition(".")[0]:
+            if rebooted:
                 # Nothing was in /etc, so the reboot brought the old values back.
                 return self._end(record, "rolled_back", **_ending(record, why))
             # A container that began anew, perhaps in a network namespace that went on.
-            if record["phase"] != "armed":
-                record["phase"] = "restoring"
             return self.revert(record, **_ending(record, why))
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
             return self.revert(record, **_ending(record, "whoever started or confirmed it died in the middle"))
@@ -441,16 +454,12 @@ class Trials:
             # Nothing was written yet: whatever changed since, somebody else did.
             return self._end(record, "rolled_back", reason, by_evidence, figures)
         if record["phase"] == "writing":
-            self._note_what_was_written(record)
-        intent = {"phase": "restoring", "reason": reason, "by_evidence": by_evidence, "figures": figures}
-        if any(record.get(name) != value for name, value in intent.items()):
-            record.update(intent)
-            # A full disk must not keep the old values away; whoever looks next then finds them restored already.
-            with contextlib.suppress(StateError):
-                self.state.write(PENDING, record)
-        before, after = before_and_after(record)
+            _note_what_was_written(record)
+        if "stood" not in record:
+            record.update(phase="restoring", reason=reason, by_evidence=by_evidence, figures=figures)
+            self._take_stock(record)
         since = {entry["key"]: entry["since"] for entry in self.drift(record)}
-        left_alone = self._restore(before, after, record["tree"]) + inherited(record["tree"], before, after)
+        left_alone = self._restore(record)
         foreign = [dict(entry, since=since.get(entry["key"])) for entry in left_alone]
         return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
@@ -469,11 +478,12 @@ class Trials:
             self._restore_file(record)
         elif _is_persisted(record):
             return
-        else:
-            record = _as_last_seen(record)
+        elif "stood" not in record:
+            record.update(_as_last_seen(record))
             if record["phase"] == "writing":
-                self._note_what_was_written(record)
-        self._restore(*before_and_after(record), tree=record.get("tree"))
+                _note_what_was_written(record)
+            record["stood"] = _standing(record)
+        self._restore(record)
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
     def let_guard_restore(self):
@@ -493,7 +503,7 @@ class Trials:
     def _begin_undo(self, record, reason, by_evidence=False):
         self._check_memory()
         ending = {"reason": reason, "by_evidence": by_evidence, "figures": None}
-        record = dict(record, phase="undoing", boot_id=boot_id(), **ending)
+        record = dict(record, phase="undoing", boot_id=boot_id(), stood=_standing(record), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
         self._let_guard_finish(record)
@@ -509,9 +519,7 @@ class Trials:
 
     def _undo(self, record, reason, by_evidence=False, figures=None):
         # The file first: where that is not possible, nothing is undone.
-        foreign = self._restore_file(record)
-        before, after = before_and_after(record)
-        foreign += self._restore(before, after)
+        foreign = self._restore_file(record) + self._restore(record)
         stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
         self.state.write(CONFIRMED, stack)
         keys = {key for entry in stack for key in entry["values"]}
@@ -533,24 +541,32 @@ class Trials:
             return [{"key": path, "expected": "what nettune wrote", "found": "changed by somebody else"}]
         return []
 
-    def _restore(self, before, after, tree=None):
+    def _take_stock(self, record):
+        """Notes what stands before values go back: what is another one later, putting them back has changed."""
+        record["stood"] = _standing(record)
+        # A full disk must not keep the old values away; whoever looks next then finds them restored already.
+        with contextlib.suppress(StateError):
+            self.state.write(PENDING, record)
+
+    def _restore(self, record):
+        """Puts back the values; returns what stays as drift."""
         try:
-            return self._put_values_back(before, after, tree)
+            left_alone = self._put_values_back(record)
         except Denied as problem:
+            # All is put back that may be: what changes until the next attempt, somebody else changes.
+            if _standing(record) != record["stood"]:
+                self._take_stock(record)
             raise TrialError(
                 "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody"
                 " else writes there is left alone" % problem
             ) from None
+        return left_alone + inherited(record["tree"], *before_and_after(record))
 
     # What touches the host besides the state folder; check mode has its own of these.
 
-    def _put_values_back(self, before, after, tree):
-        return restore(before, after, tree)
-
-    def _note_what_was_written(self, record):
-        """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
-        record["applied"] = dict(record["applied"], **taken(record["before"], record["applied"]))
-        record["side_effects"] = side_effects(record["tree"], record["applied"])
+    def _put_values_back(self, record):
+        before, after = before_and_after(record)
+        return restore(before, after, record["stood"], record["tree"])
 
     def _persist(self, record):
         with self._told_where_not_synced(record["path"]):
@@ -589,16 +605,15 @@ class Trials:
         before, after = before_and_after(record)
         values = {key: {"before": before[key], "after": after[key]} for key in after}
         kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
-        stack.append(dict({name: record[name] for name in kept}, values=values))
+        tree = of_interfaces(record["tree"], after)
+        stack.append(dict({name: record[name] for name in kept}, values=values, tree=tree, forgotten=[]))
         originals = self._originals()
         for key, pair in values.items():
             originals["values"].setdefault(key, pair["before"])
         originals["files"].setdefault(record["path"], record["file"])
         # The originals first: a record without them could not be undone as a whole.
         self.state.write(ORIGINALS, originals)
-        newest = {entry["path"]: entry["id"] for entry in stack}.values()
-        old = [entry for entry in stack[:-KEEP_CONFIRMED] if entry["id"] in newest]
-        self.state.write(CONFIRMED, old + stack[-KEEP_CONFIRMED:])
+        self.state.write(CONFIRMED, _forget_old(stack))
         return self._end(record, "confirmed", "confirmed")
 
     def _end(self, record, state, reason, by_evidence=False, figures=None, drift=()):
@@ -686,6 +701,44 @@ def _write_for_the_trial(path, content):
 def _as_last_seen(record):
     """The record as a guard has to take it that knows no newer one: the first writes may have come since it looked."""
     return dict(record, phase="writing" if record["phase"] == "armed" else record["phase"])
+
+
+def _note_what_was_written(record):
+    """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
+    record["applied"] = dict(record["applied"], **half_taken(record["before"], record["applied"]))
+    record["side_effects"] = side_effects(record["tree"], record["applied"])
+
+
+def _standing(record):
+    return standing(before_and_after(record)[0])
+
+
+def _what_was_put_back(outcome):
+    kept = [entry["key"] for entry in outcome["drift"]]
+    return "Everything was put back" + (", except " + ", ".join(kept) if kept else "")
+
+
+def _forget_old(stack):
+    """Keeps the last ones, and the newest of each file. Of the others stays what undoes all of a file at once."""
+    newest = {entry["path"]: entry["id"] for entry in stack}.values()
+    old = stack[:-KEEP_CONFIRMED]
+    kept = [entry for entry in old if entry["id"] in newest] + stack[-KEEP_CONFIRMED:]
+    for entry in old:
+        heir = next(other for other in kept if other["path"] == entry["path"])
+        if heir is not entry:
+            heir["forgotten"] = [_joined([*entry["forgotten"], entry])]
+    return kept
+
+
+def _joined(records):
+    """{values, tree} of confirmed trials of one file, oldest first, as if they had been one."""
+    values = {}
+    tree = {}
+    for record in records:
+        tree.update({key: value for key, value in record["tree"].items() if default_of(key) not in values})
+        for key, pair in record["values"].items():
+            values[key] = {"before": values.get(key, pair)["before"], "after": pair["after"]}
+    return {"values": values, "tree": tree}
 
 
 def _outcome_of(confirmed):
