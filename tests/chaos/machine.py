@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from namespace_host import UNSHARE, Namespace
-from trials import PATH
+from trials import PATH, SET_OWN_VALUES
 
 HERE = pathlib.Path(__file__).resolve().parent
 STATE = "/var/lib/nettune"
@@ -33,10 +33,10 @@ mkdir /etc/sysctl.d
 """
 SMALL_STATE = f"mkdir -m 700 {STATE} && mount -t tmpfs -o size=1m,mode=700 nettune-test {STATE}"
 # The interfaces of every host. gone0 can go, and takes its keys along.
-NETWORK = """
+NETWORK = f"""
 ip link set lo up
 ip link add gone0 type veth peer name gone1
-"""
+{SET_OWN_VALUES}"""
 BOOT = f"""
 set -e
 mount -t tmpfs -o mode=755 nettune-test /run

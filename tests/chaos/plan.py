@@ -18,7 +18,7 @@ PORTS = [
 ]
 SIMPLE = {
     "net.core.somaxconn": "8192",
-    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.all.accept_redirects": "1",
     "net.ipv4.conf.default.rp_filter": "2",
     "net.ipv4.conf.gone0.rp_filter": "1",
     "net.ipv4.tcp_fin_timeout": "20",

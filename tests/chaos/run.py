@@ -297,18 +297,28 @@ class _Play:
         found = [
             f"{key} is {seen['tree'].get(key)!r}, not {tree.get(key)!r}"
             for key in sorted(tree.keys() | seen["tree"].keys())
-            if seen["tree"].get(key) != tree.get(key) and not self.is_accounted_for(key, seen["tree"].get(key))
+            if seen["tree"].get(key) != tree.get(key) and not self.is_accounted_for(key, seen["tree"].get(key), tree)
         ]
         if seen["files"] != files:
             found.append(f"/etc/sysctl.d is {seen['files']}, not {files}")
         return found
 
-    def is_accounted_for(self, key: str, value: str | None) -> bool:
+    def is_accounted_for(self, key: str, value: str | None, tree: dict[str, str]) -> bool:
         if self.is_out_of_reach_of_default(key) and value == self.before["tree"].get(key):
             return True
-        if any(f"/{name}/" in key for name in ("gone0", "gone1", "new0", "new1")):
-            return self.plan.failure.startswith("interface")
+        if self.plan.failure == "interface goes" and re.search("/gone[01]/", key):
+            return value is None
+        if self.plan.failure == "interface comes" and re.search("/new[01]/", key):
+            return value in self.values_of_a_new_interface(key, tree)
         return self.foreign is not None and key == self.foreign.replace(".", "/") and value == FOREIGN
+
+    def values_of_a_new_interface(self, key: str, tree: dict[str, str]) -> set[str | None]:
+        """It holds the default; or that of a set, which it took while the set was there. Forwarding goes with all."""
+        default = re.sub("/new[01]/", "/default/", key)
+        if key.endswith("/forwarding"):
+            return {tree.get(default)}
+        sets = {values.get(default.replace("/", ".")) for values in self.plan.sets.values()} - {None}
+        return {tree.get(default), self.before["tree"].get(re.sub("/new", "/gone", key)), *sets}
 
     def is_out_of_reach_of_default(self, key: str) -> bool:
         """The kernel passes conf.default on to interfaces whose key nobody ever wrote; putting it back wrote it."""

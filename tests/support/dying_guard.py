@@ -9,17 +9,20 @@ Then /run/died is there; a guard that came to its end without dying leaves the n
 trigger is what makes the guard act: evidence, or the death of who confirms or undoes.
 """
 
+import pathlib
+
 from trials import GUARD, start_arguments
 
 KEY = "net.ipv4.tcp_fin_timeout"
-SET = {KEY: "20", "net.ipv4.ip_forward": "1"}
+SET = {KEY: "20", "net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 REASON = "Tcp.AttemptFails rose by 5 (limit 3)"
 _START = start_arguments(SET, confirm_within=60, guard={**GUARD, "max_rise": {"Tcp.AttemptFails": 3}})
 
+_FAULT_POINTS = (pathlib.Path(__file__).parents[1] / "chaos" / "fault_points.py").read_text(encoding="utf-8")
 # The main program of the guard's archive.
-_MAIN = """
-import os, signal, sys
-from nettune_guard import _enforce, _guard, _state, _sysctl_file
+_MAIN = """{fault_points}
+import signal
+from nettune_guard import _guard
 
 count = 0
 
@@ -43,17 +46,7 @@ def counted(function):
         return result
     return call
 
-for owner, name in (
-    (_state.State, "write"),
-    (_state.State, "remove"),
-    (_enforce, "write_value"),
-    (_sysctl_file, "write_atomically"),
-    (_sysctl_file, "remove"),
-    (os, "rename"),
-    (os, "unlink"),
-    (os, "rmdir"),
-):
-    setattr(owner, name, counted(getattr(owner, name)))
+wrap("nettune_guard", counted)
 code = _guard.main(sys.argv[1:])
 if count:
     with open("/run/points", "w") as stream:
@@ -65,7 +58,7 @@ SCRIPT = f"""
 import os, signal, socket, sys
 from ansible_collections.nettune.kernel.plugins.module_utils import _guard_process, _sysctl_file, _trial
 
-MAIN, START = {_MAIN!r}, {_START!r}
+MAIN, FAULT_POINTS, START = {_MAIN!r}, {_FAULT_POINTS!r}, {_START!r}
 trigger, fatal, when, whom = sys.argv[1:]
 trials = _trial.Trials()
 
@@ -73,7 +66,7 @@ def start():
     trials.start(**START)
 
 def let_guards_die():
-    _guard_process._MAIN = MAIN.format(fatal=int(fatal), when=when, whom=whom)
+    _guard_process._MAIN = MAIN.format(fault_points=FAULT_POINTS, fatal=int(fatal), when=when, whom=whom)
 
 def die_after(owner, name):
     function = getattr(owner, name)

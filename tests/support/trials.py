@@ -17,6 +17,15 @@ GUARD = {
     "alpha": 0.01,
     "max_rise": {},
 }
+# What hosts have unlike a new one: the kernel resets these along with ip_forward, and they must come back as they were.
+OWN_VALUES = {
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.lo.accept_redirects": "0",
+    "net.ipv4.conf.lo.forwarding": "1",
+    "net.ipv6.conf.lo.accept_redirects": "0",
+    "net.ipv6.conf.lo.forwarding": "1",
+}
+SET_OWN_VALUES = "".join(f"echo {value} >/proc/sys/{key.replace('.', '/')}\n" for key, value in OWN_VALUES.items())
 
 
 def content_of(values: dict[str, str]) -> str:

@@ -38,7 +38,7 @@ class Host:
 
     def __init__(self, machine: Any) -> None:
         self._machine = machine
-        for name in ("step.py", "inspect_host.py"):
+        for name in ("fault_points.py", "step.py", "inspect_host.py"):
             machine.put(ROOT / "tests" / "chaos" / name, f"{TOOLS}/{name}")
 
     def look(self) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import yaml
 from labs import CHECKOUT
 from namespace_host import Namespace
-from trials import PATH, start_arguments
+from trials import PATH, SET_OWN_VALUES, start_arguments
 
-SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
+SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
 # Nobody can confirm what was started while the network was cut, so that this one decides.
 DEADLINE = 2
 START = start_arguments(SET, confirm_within=DEADLINE)
@@ -65,6 +65,7 @@ class Host:
             *shlex.split(variables["ansible_ssh_common_args"]),
             *("-i", variables["ansible_ssh_private_key_file"], f"root@{variables['ansible_host']}"),
         ]
+        self.inside.run(["sh", "-c", SET_OWN_VALUES])
         self.old = self.whole()
 
     def look(self) -> dict[str, Any]:

@@ -6,56 +6,50 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from trials import PATH, start_arguments
+from trials import PATH, SET_OWN_VALUES, start_arguments
 
 from .conftest import Host
 
-SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.ipv4.tcp_tw_reuse": "1"}
+SET = {
+    "net.ipv4.tcp_fin_timeout": "20",
+    "net.ipv4.ip_forward": "1",
+    "net.ipv6.conf.all.forwarding": "1",
+    "net.ipv4.tcp_tw_reuse": "1",
+}
 
-# Runs one step of a trial and dies at the n-th thing that it does to the host: a document, a value, a file.
-DYING = """
-import json, os, signal, sys
-from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard_process, _state
-from ansible_collections.nettune.kernel.plugins.module_utils import _sysctl_file, _trial
+FAULT_POINTS = pathlib.Path(__file__).parents[2] / "chaos" / "fault_points.py"
+# Runs one step of a trial and dies before the n-th thing that it does to the host.
+DYING = (
+    FAULT_POINTS.read_text(encoding="utf-8")
+    + """
+import json, signal
+from ansible_collections.nettune.kernel.plugins.module_utils import _trial
 
 step, fatal, arguments = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 count = 0
 
-def counted(function, after):
+def counted(function):
     def call(*args, **kwargs):
         global count
         count += 1
-        mine = count
-        if mine == fatal and not after:
+        if count == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
-        if mine == fatal and after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        return function(*args, **kwargs)
     return call
 
-after = sys.argv[4] == "after"
-points = (
-    (_state.State, "write"),
-    (_state.State, "remove"),
-    (_enforce, "write_value"),
-    (_sysctl_file, "write_atomically"),
-    (_sysctl_file, "remove"),
-    (_guard_process, "start"),
-    (os, "rename"),
-)
-for owner, name in points:
-    setattr(owner, name, counted(getattr(owner, name), after))
+wrap(_trial.__name__.rpartition(".")[0], counted)
 try:
     getattr(_trial.Trials(), step)(**arguments)
 except _trial.TrialError:
     pass
 print(count)
 """
+)
 
 START = start_arguments(SET, confirm_within=60)
 CONFIRM = {"rollout_id": "r1"}
@@ -67,9 +61,15 @@ DROPPING = start_arguments({**FEWER, "net.ipv4.tcp_fin_timeout": "30"}, confirm_
 REFUSED = start_arguments({**SET, "net.ipv4.tcp_rmem": "8192 0 6291456"}, confirm_within=60)
 
 
-def run(host: Any, step: str, fatal: int, arguments: dict[str, Any], when: str) -> Any:
+def new_host(namespace: Any) -> Host:
+    host = Host(namespace)
+    namespace.run(["sh", "-c", SET_OWN_VALUES])
+    return host
+
+
+def run(host: Any, step: str, fatal: int, arguments: dict[str, Any]) -> Any:
     return host.namespace.run(
-        ["python3", "-c", DYING, step, str(fatal), json.dumps(arguments), when],
+        ["python3", "-c", DYING, step, str(fatal), json.dumps(arguments)],
         check=False,
         env={"PYTHONPATH": __file__.partition("/tests/")[0] + "/playbooks/collections", "PYTHONDONTWRITEBYTECODE": "1"},
     )
@@ -86,9 +86,9 @@ def settle(host: Any) -> list[dict[str, Any]]:
     return history
 
 
-def prepare(host: Any, steps: tuple[str, ...], when: str) -> None:
+def prepare(host: Any, steps: tuple[str, ...]) -> None:
     for step in steps:
-        done = run(host, step, 0, START if step == "start" else CONFIRM, when)
+        done = run(host, step, 0, START if step == "start" else CONFIRM)
         assert done.returncode == 0, done.stderr
 
 
@@ -96,46 +96,51 @@ def prepare(host: Any, steps: tuple[str, ...], when: str) -> None:
 def confirmed(new_netns: Any) -> str:
     """A host on which nothing died."""
     with new_netns() as namespace:
-        host = Host(namespace)
-        prepare(host, ("start", "confirm"), "after")
+        host = new_host(namespace)
+        prepare(host, ("start", "confirm"))
         assert all(host.value(key) == value for key, value in SET.items())
         assert host.namespace.read(PATH) == START["content"]
         return host.whole()
 
 
+class Scene(NamedTuple):
+    """A step, those before it, and what the host may be once it died."""
+
+    step: str
+    former: tuple[str, ...]
+    arguments: dict[str, Any]
+    outcomes: set[str]
+
+
 SCENES = {
-    "start": ("start", (), START, {"old"}),
-    "confirm": ("confirm", ("start",), CONFIRM, {"old", "new"}),
-    "roll_back": ("roll_back", ("start",), END, {"old"}),
+    "start": Scene("start", (), START, {"old"}),
+    "confirm": Scene("confirm", ("start",), CONFIRM, {"old", "new"}),
+    "roll_back": Scene("roll_back", ("start",), END, {"old"}),
     # An undo that had not begun leaves what was confirmed; one that had is finished by whoever looks next.
-    "undo": ("roll_back", ("start", "confirm"), END, {"old", "new"}),
-    "remove": ("remove", ("start", "confirm"), END, {"old", "new"}),
-    "start that is refused": ("start", (), REFUSED, {"old"}),
-    "start that drops a key": ("start", ("start", "confirm"), DROPPING, {"new"}),
+    "undo": Scene("roll_back", ("start", "confirm"), END, {"old", "new"}),
+    "remove": Scene("remove", ("start", "confirm"), END, {"old", "new"}),
+    "start that is refused": Scene("start", (), REFUSED, {"old"}),
+    "start that drops a key": Scene("start", ("start", "confirm"), DROPPING, {"new"}),
 }
 
 
-# After one thing is before the next one, which is shown for the plain steps; for the two other starts, before will do.
-@pytest.mark.parametrize(
-    ("name", "when"),
-    [(name, when) for name in SCENES for when in (("before",) if "start that" in name else ("before", "after"))],
-)
-def test_killed_at_every_point(new_netns: Any, confirmed: str, name: str, when: str) -> None:
-    step, former_steps, arguments, expected = SCENES[name]
+@pytest.mark.parametrize("name", SCENES)
+def test_killed_at_every_point(new_netns: Any, confirmed: str, name: str) -> None:
+    scene = SCENES[name]
     points = 0
     outcomes = set()
     for fatal in range(1, 100):
         with new_netns() as namespace:
-            host = Host(namespace)
+            host = new_host(namespace)
             old = host.whole()
-            prepare(host, former_steps, when)
-            done = run(host, step, fatal, arguments, when)
+            prepare(host, scene.former)
+            done = run(host, scene.step, fatal, scene.arguments)
             if done.returncode == 0:
                 assert fatal > int(done.stdout), "it should have died"
                 break
             assert done.returncode in (-9, 137), done.stderr
             points += 1
-            where = f"after dying {when} point {fatal} of {name}"
+            where = f"after dying before point {fatal} of {name}"
             history = settle(host)
             assert host.left_behind() == [], where
             found = host.whole()
@@ -150,6 +155,6 @@ def test_killed_at_every_point(new_netns: Any, confirmed: str, name: str, when: 
                 assert [entry["state"] for entry in history[:1]] in ([], ["rolled_back"]), where
             assert host.whole() == old
             assert host.trial("started", force=True)["changed"], "the next run does not work"
-    print(f"{name} {when}: {points} points, outcomes {sorted(outcomes)}")
-    assert points >= 4
-    assert outcomes == expected
+    print(f"{name}: {points} points, outcomes {sorted(outcomes)}")
+    assert points >= 8
+    assert outcomes == scene.outcomes

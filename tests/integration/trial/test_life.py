@@ -583,6 +583,17 @@ def test_the_original_outlives_many_trials_of_another_file(host: Any) -> None:
     assert host.whole() == before
 
 
+def test_the_original_outlives_many_trials_of_its_file(host: Any) -> None:
+    """What only the first one changed besides is remembered with those that are kept."""
+    before = host.whole()
+    for number in range(22):
+        values = {"net.ipv4.tcp_fin_timeout": 20 + number, "net.ipv6.conf.all.forwarding": 1}
+        host.trial("started", rollout_id=f"r{number}", sysctl=values)
+        host.trial("confirmed")
+    assert host.trial("rolled_back", to="original")["drift"] == []
+    assert host.whole() == before
+
+
 def test_a_key_of_another_file_is_not_dropped(host: Any) -> None:
     host.trial("started", sysctl={"net.core.somaxconn": 77}, path="/etc/sysctl.d/50-first.conf")
     host.trial("confirmed")
