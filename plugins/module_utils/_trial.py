@@ -264,6 +264,7 @@ class Trials:
                 record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
                 log("rollout %s is armed: its guard watches, nothing is written yet" % rollout_id)
+                self._put_back_dropped({key: old for key, old in record["applied"].items() if key not in values}, tree)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
                 _write_for_the_trial(_sysctl_file.run_path(path), content)
@@ -280,6 +281,16 @@ class Trials:
                 % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
             )
             return record
+
+    def _put_back_dropped(self, dropped, tree):
+        """Before the set is written: what changes along with these keys, and nettune never touched, goes back too."""
+        # Where a key depends on those of the set, it comes right with them.
+        with contextlib.suppress(Refused):
+            enforce(dropped)
+        if dropped:
+            touched = self.originals()
+            with contextlib.suppress(Refused):
+                enforce({key: old for key, (old, _new) in side_effects(tree, dropped).items() if key not in touched})
 
     def _to_write(self, values, path):
         applied = {key: normalise(value) for key, value in self.targets(values, path).items()}

@@ -144,6 +144,22 @@ def test_keys_that_a_later_set_drops_go_back_to_their_original(host: Any) -> Non
     assert host.value("net.ipv4.tcp_tw_reuse") == "2"
 
 
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_dropping_forwarding_leaves_an_interface_that_forwarded_before(host: Any, family: str) -> None:
+    own = f"net.{family}.conf.lo.forwarding"
+    host.write(own, "1")
+    before = host.whole()
+    host.trial("started", sysctl={f"net.{family}.conf.all.forwarding": "1", "net.ipv4.tcp_fin_timeout": "20"})
+    host.trial("confirmed")
+    answer = host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": "20"}, rollout_id="r2")
+    assert own not in answer["side_effects"]
+    assert host.value(own) == "1"
+    assert host.value(f"net.{family}.conf.default.forwarding") == "0"
+    host.trial("confirmed")
+    host.trial("rolled_back", to="original")
+    assert host.whole() == before
+
+
 def test_trials_are_undone_in_order(host: Any) -> None:
     before = host.whole()
     host.trial("started")
@@ -583,14 +599,29 @@ def test_the_original_outlives_many_trials_of_another_file(host: Any) -> None:
     assert host.whole() == before
 
 
+# Confirms one trial after another, and then removes everything.
+MANY_TRIALS = """
+import json, sys
+from ansible_collections.nettune.kernel.plugins.module_utils import _trial
+
+trials = _trial.Trials()
+for arguments in json.loads(sys.argv[1]):
+    trials.start(**arguments)
+    trials.confirm(arguments["rollout_id"])
+print([outcome["drift"] for _record, outcome in trials.remove("a test")])
+"""
+
+
 def test_the_original_outlives_many_trials_of_its_file(host: Any) -> None:
     """What only the first one changed besides is remembered with those that are kept."""
     before = host.whole()
-    for number in range(22):
-        values = {"net.ipv4.tcp_fin_timeout": 20 + number, "net.ipv6.conf.all.forwarding": 1}
-        host.trial("started", rollout_id=f"r{number}", sysctl=values)
-        host.trial("confirmed")
-    assert host.trial("rolled_back", to="original")["drift"] == []
+    forwarding = {"net.ipv6.conf.all.forwarding": "1"}
+    many = [
+        start_arguments({**forwarding, "net.ipv4.tcp_fin_timeout": str(20 + number)}, 60, rollout_id=f"r{number}")
+        for number in range(23)
+    ]
+    words = ["python3", "-c", MANY_TRIALS, json.dumps(many)]
+    assert host.namespace.run(words, env=host.namespace.environment).stdout == "[[]]\n"
     assert host.whole() == before
 
 
