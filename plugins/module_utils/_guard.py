@@ -190,17 +190,17 @@ class Guard:
                 stream.write(json.dumps(seen, sort_keys=True) + "\n")
                 size = stream.tell()
             if size > _SAMPLES_BYTES:
-                _cut(path, size // 2)
+                _cut(path, self.trials.state.path(_guard_process.CUT), size // 2)
 
 
-def _cut(path, size):
+def _cut(path, new, size):
     """Drops the oldest lines, so many bytes of them. The time before is what a guard that is started anew judges by."""
-    with open(path, "rb") as stream, open(path + ".cut", "wb") as kept:
+    with open(path, "rb") as stream, open(new, "wb") as kept:
         for line in stream:
             size -= len(line)
             if size < 0 or b'"phase": "armed"' in line:
                 kept.write(line)
-    os.rename(path + ".cut", path)
+    os.rename(new, path)
 
 
 def read_samples(state):

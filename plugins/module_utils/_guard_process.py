@@ -24,6 +24,8 @@ ARCHIVE = "guard.pyz"
 LOCK = "guard.lock"
 READY = "guard.json"
 SAMPLES = "samples.jsonl"
+# What is left of the samples while the oldest are dropped.
+CUT = "samples.jsonl.cut"
 UNIT = "nettune-guard.service"
 # What the guard is made of: files that came along with the module.
 MODULES = (
@@ -128,6 +130,7 @@ def clear(state):
     for name in (READY, ARCHIVE):
         state.remove(name)
         remove(temporary_of(state.path(name)))
+    state.remove(CUT)
 
 
 def _install(state):

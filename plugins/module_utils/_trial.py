@@ -617,7 +617,8 @@ class Trials:
         values = {key: {"before": before[key], "after": after[key]} for key in after}
         kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
         tree = of_interfaces(record["tree"], after)
-        stack.append(dict({name: record[name] for name in kept}, values=values, tree=tree, forgotten=[]))
+        news = {"values": values, "tree": tree, "forgotten": [], "ended": time.time()}
+        stack.append(dict({name: record[name] for name in kept}, **news))
         originals = self._originals()
         for key, pair in values.items():
             originals["values"].setdefault(key, pair["before"])
@@ -628,18 +629,7 @@ class Trials:
         return self._end(record, "confirmed", "confirmed")
 
     def _end(self, record, state, reason, by_evidence=False, figures=None, drift=()):
-        outcome = {
-            "id": record["id"],
-            "rollout_id": record["rollout_id"],
-            "set_hash": record["set_hash"],
-            "keys": sorted(record["set"]),
-            "state": state,
-            "reason": reason,
-            "by_evidence": by_evidence,
-            "figures": figures,
-            "ended": time.time(),
-            "drift": list(drift),
-        }
+        outcome = _outcome(record, state, reason, by_evidence, figures, drift)
         self._clean_up(record)
         if by_evidence or state == "confirmed":
             self._remember(outcome)
@@ -753,9 +743,23 @@ def _joined(records):
 
 
 def _outcome_of(confirmed):
-    """What the history would say of a confirmed trial, as far as that is known."""
-    names = ("id", "rollout_id", "set_hash")
-    return dict({name: confirmed[name] for name in names}, keys=sorted(confirmed["set"]), state="confirmed")
+    """What the history would say of a confirmed trial."""
+    return _outcome(confirmed, "confirmed", "confirmed", ended=confirmed["ended"])
+
+
+def _outcome(record, state, reason, by_evidence=False, figures=None, drift=(), ended=None):
+    return {
+        "id": record["id"],
+        "rollout_id": record["rollout_id"],
+        "set_hash": record["set_hash"],
+        "keys": sorted(record["set"]),
+        "state": state,
+        "reason": reason,
+        "by_evidence": by_evidence,
+        "figures": figures,
+        "ended": ended or time.time(),
+        "drift": list(drift),
+    }
 
 
 def _is_persisted(record):

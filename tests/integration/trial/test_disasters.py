@@ -298,6 +298,13 @@ def test_after_hours_a_guard_that_is_started_anew_still_knows_the_time_before(ho
     assert host.wait_until_over()["reason"] == "Tcp.AttemptFails rose by 4 (limit 3)"
 
 
+def test_what_a_guard_that_died_while_cutting_its_samples_leaves_goes_with_the_trial(host: Any) -> None:
+    host.trial("started")
+    host.namespace.write(f"{STATE}/samples.jsonl.cut", "{}")
+    host.trial("rolled_back")
+    assert "samples.jsonl.cut" not in host.namespace.run(["ls", STATE]).stdout
+
+
 def test_hours_of_samples_are_no_burden_to_a_guard_that_is_started_anew(host: Any) -> None:
     host.trial("started")
     supervisor, guard = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()

@@ -196,6 +196,10 @@ def test_a_former_trial_is_confirmed_already_or_never_again(host: Any) -> None:
     assert not again.get("failed")
     assert (again["trial"]["id"], again["trial"]["state"]) == (first, "confirmed")
     assert re.fullmatch(r"rollout r3 was rolled back here on [-0-9]+ [:0-9]+ UTC: a test", try_to_confirm("r3")["msg"])
+    host.namespace.run(["rm", "/var/lib/nettune/history.json"])
+    forgotten = try_to_confirm("r1")["trial"]
+    assert dict(forgotten, ended=None) == dict(again["trial"], ended=None)
+    assert abs(forgotten["ended"] - again["trial"]["ended"]) < 5
     assert try_to_confirm("r4")["msg"] == "nothing is on trial here, so nothing can be confirmed"
     # Undone, it is as if it had been rolled back in the first place.
     for rollout in ("r2", "r1"):
