@@ -115,7 +115,7 @@ class _Unwritten(State):
         try:
             _refuse_read_only(self.folder)
         except OSError as problem:
-            raise StateError("cannot remove %s: %s" % (self.folder, problem.strerror)) from None
+            raise self.cannot_remove(problem) from None
 
     @contextlib.contextmanager
     def locked(self, wait_seconds=10.0):

@@ -166,7 +166,12 @@ class State:
                 with contextlib.suppress(OSError):
                     os.rmdir(self.folder)
         except OSError as problem:
-            raise StateError("cannot remove %s: %s" % (problem.filename or self.folder, problem.strerror)) from None
+            raise self.cannot_remove(problem) from None
+
+    def cannot_remove(self, problem):
+        return StateError(
+            "the old values are back, but the state folder %s cannot be removed: %s" % (self.folder, problem.strerror)
+        )
 
     def exists(self):
         return os.path.isdir(self.folder) and not os.path.islink(self.folder)

@@ -138,6 +138,7 @@ ROLLBACKS: dict[str, Scene] = {
     "to the original, with a trial that is over": ([*CONFIRMED, SECOND, NO_GUARD], {"to": "original"}),
     "to the original, with drift": ([*TWO, SOMEBODY_WRITES, SOMEBODY_EDITS], {"to": "original"}),
     "to the original, where nothing is left to undo": (ROLLED_BACK, {"to": "original"}),
+    "refused by a read-only state folder, to the original": ([*ROLLED_BACK, read_only(STATE)], {"to": "original"}),
     "refused by damage, to the original": ([*TWO, damaged("confirmed.json")], {"to": "original"}),
     "refused by a link for the state, to the original": ([A_LINK], {"to": "original"}),
 }
