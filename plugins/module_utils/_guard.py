@@ -7,7 +7,6 @@ in time.
 It needs no network, no controller and no session. Its clock is CLOCK_BOOTTIME, so suspends count and set clocks do not.
 """
 
-import collections
 import contextlib
 import json
 import os
@@ -18,6 +17,7 @@ from . import _guard_process
 from ._counters import now, sample
 from ._host_evidence import HostEvidence
 from ._log import log
+from ._samples import read_samples
 from ._state import PENDING, Busy, Damaged, State, StateError, try_flock
 from ._sysctl_file import holds
 from ._trial import TrialError, Trials
@@ -201,23 +201,6 @@ def _cut(path, new, size):
             if size < 0 or b'"phase": "armed"' in line:
                 kept.write(line)
     os.rename(new, path)
-
-
-def read_samples(state):
-    """The series of the pending or last trial: samples, each with the phase that it was taken in.
-
-    One by one: hours of them at once are more than a guard may take of the memory.
-    """
-    with contextlib.suppress(OSError), open(state.path(_guard_process.SAMPLES), errors="replace") as stream:
-        for line in stream:
-            with contextlib.suppress(ValueError):  # The last line of a guard that was killed.
-                seen = json.loads(line)
-                if isinstance(seen, dict) and {"phase", "boot_id", "counters"} <= set(seen):
-                    yield seen
-
-
-def last_samples(state, number):
-    return list(collections.deque(read_samples(state), maxlen=number))
 
 
 def main(arguments):

@@ -38,6 +38,7 @@ MODULES = (
     "_live",
     "_log",
     "_procfs",
+    "_samples",
     "_state",
     "_sysctl_d",
     "_sysctl_file",

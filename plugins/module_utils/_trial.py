@@ -20,8 +20,9 @@ import time
 import uuid
 
 from . import _guard_process, _sysctl_file
-from ._counters import boot_id, now
+from ._counters import boot_id, now, sample
 from ._enforce import Denied, Refused, enforce
+from ._host_evidence import HostEvidence
 from ._live import (
     default_of,
     half_taken,
@@ -35,6 +36,7 @@ from ._live import (
 )
 from ._log import log
 from ._procfs import normalise, read_tree
+from ._samples import read_samples
 from ._state import PENDING, Busy, Damaged, NotSynced, State, StateError
 from ._sysctl_set import set_hash
 
@@ -321,6 +323,7 @@ class Trials:
                 return self.already_confirmed(rollout_id), False
             self.check_confirm(record, rollout_id)
             self._check_memory()
+            self._check_evidence(record)
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
             try:
@@ -332,6 +335,19 @@ class Trials:
                 ) from None
             self._confirmed(record)
             return record, True
+
+    def _check_evidence(self, record):
+        """Ends the trial, and raises TrialError, where the counters speak against it since the guard last looked."""
+        evidence = HostEvidence(record["guard"])
+        try:
+            for seen in read_samples(self.state):
+                evidence.add(seen)
+            evidence.add(dict(sample(), phase=record["phase"]))
+        except Exception:
+            return  # As with a guard that cannot judge: samples that are none decide nothing.
+        if evidence.against:
+            outcome = self.revert(record, evidence.against, by_evidence=True, figures=evidence.figures())
+            raise TrialError("not confirmed: %s. %s" % (evidence.against, _what_was_put_back(outcome)))
 
     def roll_back(self, reason, by_evidence=False, rollout_id=None, trial_id=None):
         """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""

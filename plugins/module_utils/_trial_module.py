@@ -8,7 +8,7 @@ import os
 from . import _sysctl_file
 from ._counters import WATCHED, now, sample
 from ._foresight import Foreseen
-from ._guard import last_samples, read_samples
+from ._samples import last_samples, read_samples
 from ._state import Busy, StateError
 from ._sysctl_file import BadFile
 from ._sysctl_set import BadSet, prepare_set, set_hash

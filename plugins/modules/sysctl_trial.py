@@ -37,7 +37,8 @@ options:
   state:
     description:
       - V(started) puts O(sysctl) on trial. A set that is live and persisted already is left alone.
-      - V(confirmed) writes O(path) from what was given at the start and ends the trial.
+      - V(confirmed) writes O(path) from what was given at the start and ends the trial. Evidence against the set that
+        came since the guard last looked rolls it back instead.
       - V(rolled_back) ends the pending trial, or undoes the last confirmed one where none is pending.
     type: str
     choices: [started, confirmed, rolled_back]

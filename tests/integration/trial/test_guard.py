@@ -219,9 +219,16 @@ def test_without_its_guard_a_trial_ends_at_the_next_look(host: Any) -> None:
     host.trial("started")
     host.namespace.run(["pkill", "-KILL", "-f", "guard.pyz"])
     host.namespace.run(["sh", "-c", "while pgrep -f guard[.]pyz; do sleep 0.05; done"])
-    assert host.info(_ansible_check_mode=True)["pending"]
+    on_trial = host.whole()
+    predicted = host.info(_ansible_check_mode=True)
+    assert host.whole() == on_trial
     look = host.info()
     assert look["changed"]
+    for name in ("changed", "pending", "confirmed", "drift"):
+        assert predicted[name] == look[name]
+    assert [dict(entry, ended=None) for entry in predicted["history"]] == [
+        dict(entry, ended=None) for entry in look["history"]
+    ]
     assert look["pending"] is None
     assert "guard is gone" in look["history"][0]["reason"]
     assert host.whole() == before
@@ -278,6 +285,29 @@ def test_a_limit_for_a_counter_that_the_kernel_does_not_have_is_warned_of(host: 
         (warning,) = host.trial("started", guard=limits, _ansible_check_mode=check_mode)["warnings"]
         sentence = f"max_rise of TcpExt.PAWSPassive never ends a trial here: Linux {release} does not count it"
         assert sentence in json.dumps(warning)
+
+
+def test_what_the_guard_has_not_seen_yet_counts_for_a_confirmation(host: Any) -> None:
+    before = host.whole()
+    host.trial("started", guard={"baseline_seconds": 0, "max_rise": {"Tcp.AttemptFails": 3}})
+    host.namespace.wait_for(["grep", "-q", "on_trial", "/var/lib/nettune/samples.jsonl"])
+    guards = host.namespace.run(["pgrep", "-f", "guard.pyz"]).stdout.split()
+    for guard in guards:
+        host.namespace.run(["kill", "-STOP", guard])
+    fail = "import socket\nfor _ in range(5): socket.socket().connect_ex(('127.0.0.1', 1))"
+    host.namespace.run(["python3", "-c", fail])
+    on_trial = host.whole()
+    predicted = host.trial("confirmed", _ansible_check_mode=True)
+    assert host.whole() == on_trial
+    answer = host.trial("confirmed")
+    assert answer["msg"] == "not confirmed: Tcp.AttemptFails rose by 5 (limit 3). Everything was put back"
+    assert (predicted["failed"], predicted["msg"]) == (True, answer["msg"])
+    assert host.whole() == before
+    for guard in guards:
+        host.namespace.run(["kill", "-CONT", guard])
+    host.namespace.wait_for(["sh", "-c", "! pgrep -f guard[.]pyz"])
+    # By evidence, so it is refused from now on.
+    assert "this very set was rolled back here" in host.trial("started", rollout_id="r2")["msg"]
 
 
 def test_a_confirmation_behind_the_deadline_comes_too_late_though_no_guard_has_acted(host: Any) -> None:
