@@ -97,7 +97,7 @@ def restore(before, after, stood, tree):
 
     stood: what standing() said before the first of them went back, perhaps in an attempt that died since. What the
     restore itself changes besides goes back too, unless its interface took it from a default of `after`: see
-    _is_defaulted(). Raises Denied, with all put back that may be.
+    is_defaulted(). Raises Denied, with all put back that may be.
     """
     found = _as_it_stood(before, after, stood)
     targets = {}
@@ -112,7 +112,7 @@ def restore(before, after, stood, tree):
     changed = {
         key: pair[0]
         for key, pair in side_effects(found, targets).items()
-        if not _is_defaulted(key, pair[0], tree, after)
+        if not is_defaulted(key, pair[0], tree, after)
     }
     if changed:
         problems, denied = _try_enforce(dict(changed, **targets))
@@ -139,7 +139,7 @@ def inherited(tree, before, after):
     return [
         {"key": key, "expected": before[default_of(key)], "found": value}
         for key, value in sorted(read_tree().values.items() if defaults else ())
-        if default_of(key) in defaults and key not in after and _is_defaulted(key, value, tree, after)
+        if default_of(key) in defaults and key not in after and is_defaulted(key, value, tree, after)
     ]
 
 
@@ -148,7 +148,7 @@ def of_interfaces(tree, after):
     return {key: value for key, value in tree.items() if default_of(key) in after}
 
 
-def _is_defaulted(key, value, tree, after):
+def is_defaulted(key, value, tree, after):
     """Whether an interface took this value from a default of `after` when it came, also again under its old name."""
     return tree.get(key) != value == after.get(default_of(key))
 

@@ -27,6 +27,7 @@ from ._live import (
     default_of,
     half_taken,
     inherited,
+    is_defaulted,
     obstacle,
     of_interfaces,
     restore,
@@ -266,7 +267,7 @@ class Trials:
                 record.update(deadline=now() + confirm_within, deadline_epoch=time.time() + confirm_within)
                 self.state.write(PENDING, record)
                 log("rollout %s is armed: its guard watches, nothing is written yet" % rollout_id)
-                self._put_back_dropped({key: old for key, old in record["applied"].items() if key not in values}, tree)
+                self._put_back_dropped(record)
                 enforce(record["applied"])
                 record["side_effects"] = side_effects(tree, record["applied"])
                 _write_for_the_trial(_sysctl_file.run_path(path), content)
@@ -284,15 +285,24 @@ class Trials:
             )
             return record
 
-    def _put_back_dropped(self, dropped, tree):
-        """Before the set is written: what changes along with these keys, and nettune never touched, goes back too."""
+    def _put_back_dropped(self, record):
+        """Before the set is written: what changes along with dropped keys, and was never the file's, goes back too."""
+        dropped = {key: old for key, old in record["applied"].items() if key not in record["set"]}
+        if not dropped:
+            return
         # Where a key depends on those of the set, it comes right with them.
         with contextlib.suppress(Refused):
             enforce(dropped)
-        if dropped:
-            touched = self.originals()
-            with contextlib.suppress(Refused):
-                enforce({key: old for key, (old, _new) in side_effects(tree, dropped).items() if key not in touched})
+        whole = self._whole(record["path"])
+        after = {key: pair["after"] for key, pair in whole["values"].items()}
+        with contextlib.suppress(Refused):
+            enforce(
+                {
+                    key: old
+                    for key, (old, _new) in side_effects(record["tree"], dropped).items()
+                    if key not in after and not is_defaulted(key, old, whole["tree"], after)
+                }
+            )
 
     def _to_write(self, values, path):
         applied = {key: normalise(value) for key, value in self.targets(values, path).items()}
@@ -436,12 +446,17 @@ class Trials:
         records = []
         for path in sorted({entry["path"] for entry in self.confirmed()}):
             stack = [entry for entry in self.confirmed() if entry["path"] == path]
-            whole = _joined([part for entry in stack for part in [*entry["forgotten"], entry]])
+            whole = self._whole(path)
             for key, pair in whole["values"].items():
                 pair["before"] = originals["values"].get(key, pair["before"])
             shot = originals["files"].get(path, stack[0]["file"])
             records.append(dict(stack[-1], **whole, file=shot, ends=[entry["id"] for entry in stack]))
         return records
+
+    def _whole(self, path):
+        """{values, tree} of all confirmed trials of a file, as if they had been one."""
+        stack = [entry for entry in self.confirmed() if entry["path"] == path]
+        return _joined([part for entry in stack for part in [*entry["forgotten"], entry]])
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
@@ -636,8 +651,14 @@ class Trials:
         news = {"values": values, "tree": tree, "forgotten": [], "ended": time.time()}
         stack.append(dict({name: record[name] for name in kept}, **news))
         originals = self._originals()
+        whole = self._whole(record["path"])
+        given = {key: pair["after"] for key, pair in whole["values"].items()}
         for key, pair in values.items():
-            originals["values"].setdefault(key, pair["before"])
+            original = pair["before"]
+            if is_defaulted(key, original, whole["tree"], given):
+                # Its interface came since, and took this from a former set.
+                original = originals["values"].get(default_of(key), original)
+            originals["values"].setdefault(key, original)
         originals["files"].setdefault(record["path"], record["file"])
         # The originals first: a record without them could not be undone as a whole.
         self.state.write(ORIGINALS, originals)
