@@ -266,13 +266,18 @@ def test_a_container_that_begins_anew_in_its_network_is_as_before(host: Any, key
 
 
 @pytest.mark.parametrize("key", ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"])
-def test_undoing_leaves_alone_what_the_kernel_took_from_a_later_interface(host: Any, key: str) -> None:
+@pytest.mark.parametrize("dropped", [False, True])
+def test_undoing_leaves_alone_what_the_kernel_took_from_a_later_interface(host: Any, key: str, dropped: bool) -> None:
     host.trial("started", sysctl={key: "1"})
     host.trial("confirmed")
     host.namespace.run(["ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"])
     forwarding = f"net.{key.split('.')[1]}.conf.new0.forwarding"
     assert host.value(forwarding) == "1"
-    assert host.trial("rolled_back")["drift"] == []
+    if dropped:
+        host.trial("started", sysctl={"net.ipv4.tcp_fin_timeout": "20"}, rollout_id="r2")
+        assert host.value(forwarding) == "0"
+        host.trial("confirmed")
+    assert host.trial("rolled_back", **({"to": "original"} if dropped else {}))["drift"] == []
     assert host.value(forwarding) == "0"
 
 
