@@ -18,6 +18,14 @@ _PROBE = {
     "from": {"type": "list", "elements": "str", "default": [watch.CONTROLLER]},
 }
 
+# Of Jinja in older versions of Ansible, numbers come as text.
+_TARGET = {
+    "host": {"type": "str"},
+    "address": {"type": "str"},
+    "port": {"type": "int"},
+    "rate": {"type": "float"},
+}
+
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
     TRANSFERS_FILES = False
@@ -29,7 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             argument_spec={
                 "probes": {"type": "list", "elements": "dict", "options": _PROBE, "default": []},
                 "observers": {"type": "list", "elements": "str", "default": []},
-                "targets": {"type": "list", "elements": "dict", "default": []},
+                "targets": {"type": "list", "elements": "dict", "options": _TARGET, "default": []},
                 "changed": {"type": "list", "elements": "str", "default": []},
                 "tallies": {"type": "list", "elements": "dict"},
             }
