@@ -73,9 +73,13 @@ def half_taken(before, applied):
 def _comes_of(before, value, found):
     """Whether a list is the first numbers of `value` and the rest of `before`."""
     taken = 0
-    while taken < min(len(value), len(found)) and _number(value[taken]) == _number(found[taken]) is not None:
+    while taken < min(len(value), len(found)) and _is_same(value[taken], found[taken]):
         taken += 1
     return len(found) == len(before) and taken > 0 and any(found[at:] == before[at:] for at in range(taken + 1))
+
+
+def _is_same(word, other):
+    return _number(word) is not None and _number(word) == _number(other)
 
 
 def _number(word):

@@ -76,7 +76,7 @@ def die_after(owner, name):
     setattr(owner, name, call)
 
 if whom == "both":
-    _guard_process._START_SECONDS = 3.0
+    _guard_process.START_SECONDS = 3.0
 if trigger == "undo":
     start()
     trials.confirm("r1")
