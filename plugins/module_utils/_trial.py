@@ -525,7 +525,11 @@ class Trials:
             if record["phase"] == "writing":
                 _note_what_was_written(record)
             record["stood"] = _standing(record)
-        self._restore(record)
+        try:
+            self._put_values_back(record)
+        except Denied as problem:
+            record["stood"] = _standing(record)
+            raise TrialError(str(problem)) from None
         _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
 
     def let_guard_restore(self):
