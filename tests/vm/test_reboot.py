@@ -98,9 +98,10 @@ def differences(host: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, 
 
 
 def remembered(host: dict[str, Any]) -> Any:
-    """What nettune remembers for as long as a set is confirmed, without the name of the trial."""
+    """What nettune remembers for as long as a set is confirmed, without the name of the trial and the time."""
     assert isinstance(host["confirmed"], list), host["confirmed"]
-    records = [{name: value for name, value in record.items() if name != "id"} for record in host["confirmed"]]
+    own = ("id", "ended")
+    records = [{name: value for name, value in record.items() if name not in own} for record in host["confirmed"]]
     return {"confirmed": records, "originals": host["originals"]}
 
 
