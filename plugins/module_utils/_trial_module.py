@@ -6,7 +6,10 @@
 import os
 
 # Ansible sends along what is imported, and the guard is made of what came along.
-from . import _guard, _sysctl_file  # noqa: F401
+from . import (  # pylint: disable=unused-import
+    _guard,  # noqa: F401
+    _sysctl_file,
+)
 from ._counters import WATCHED, now, sample
 from ._foresight import Foreseen
 from ._samples import last_samples, read_samples
