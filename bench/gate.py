@@ -9,6 +9,7 @@ counts. Every test sees the same counts. Exits with 1 when the false alarms are 
 """
 
 import argparse
+import dataclasses
 import itertools
 import math
 import multiprocessing
@@ -196,8 +197,11 @@ def running(rows):
 # The tests. Each returns the poll at which it raises the alarm, or 0.
 
 
+@dataclasses.dataclass
 class Looked(Counted):
     """Counts after some looks. Bursts before the change are the same at every look, and worked out once."""
+
+    known: dict
 
     def dispersion_before(self, group):
         return self.once("all", group, super().dispersion_before)
@@ -224,8 +228,8 @@ def by_evidence(hosts, controls):
             services={},
             wave=together("the wave", wave, polls),
             beside=together("controls", beside, polls),
+            known=known,
         )
-        counted.known = known
         tried = tests(counted, LIMITS)
         if any(test.exceeded for test in tried):
             return polls, False

@@ -8,6 +8,7 @@ import errno
 import os
 
 from ._enforce import Denied, refusal
+from ._live import told_apart
 from ._procfs import path_of
 from ._state import PENDING, State, StateError
 from ._trial import Trials, before_and_after
@@ -43,17 +44,13 @@ class Foreseen(Trials):
     def _put_values_back(self, record):
         before, after = before_and_after(record)
         found = self.values_of(before)
-        goes = [key for key in before if found[key] == after[key] and before[key] is not None]
-        denied = {key: before[key] for key in goes if before[key] != found[key] and not _may_write(path_of(key))}
+        targets, foreign = told_apart(before, after, found)
+        denied = {key: old for key, old in targets.items() if old != found[key] and not _may_write(path_of(key))}
         if denied:
             problem = OSError(errno.EROFS, os.strerror(errno.EROFS))
             raise Denied({key: refusal(value, problem) for key, value in denied.items()}, {})
-        self._values.update({key: before[key] for key in goes})
-        return [
-            {"key": key, "expected": after[key], "found": found[key]}
-            for key in reversed(list(before))
-            if key not in goes and found[key] != before[key]
-        ]
+        self._values.update(targets)
+        return foreign
 
     def _persist(self, record):
         _refuse_read_only(os.path.dirname(record["path"]))
@@ -118,7 +115,7 @@ class _Unwritten(State):
             raise self.cannot_remove(problem) from None
 
     @contextlib.contextmanager
-    def locked(self, wait_seconds=10.0):
+    def locked(self, wait_seconds):
         # Where nobody has locked it yet, no lock is left behind.
         if not os.path.exists(self.path("lock")):
             yield

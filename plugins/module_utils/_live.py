@@ -104,13 +104,7 @@ def restore(before, after, stood, tree):
     is_defaulted(). Raises Denied, with all put back that may be.
     """
     found = _as_it_stood(before, after, stood)
-    targets = {}
-    foreign = []
-    for key in reversed(list(before)):
-        if found.get(key) == after[key] and before[key] is not None:
-            targets[key] = before[key]
-        elif found.get(key) != before[key]:
-            foreign.append({"key": key, "expected": after[key], "found": found.get(key)})
+    targets, foreign = told_apart(before, after, found)
     problems, denied = _try_enforce(targets)
     # Measured from what decided above: a write of somebody else in between is not taken for the restore's own.
     changed = {
@@ -125,6 +119,18 @@ def restore(before, after, stood, tree):
     for key, problem in problems.items():
         foreign.append({"key": key, "expected": targets.get(key, found.get(key)), "found": problem})
     return foreign
+
+
+def told_apart(before, after, found):
+    """({key: value} of what goes back, what somebody else has written as drift), the latest key first."""
+    targets = {}
+    foreign = []
+    for key in reversed(list(before)):
+        if found.get(key) == after[key] and before[key] is not None:
+            targets[key] = before[key]
+        elif found.get(key) != before[key]:
+            foreign.append({"key": key, "expected": after[key], "found": found.get(key)})
+    return targets, foreign
 
 
 def _as_it_stood(before, after, stood):

@@ -181,7 +181,7 @@ class State:
         return self.exists() and bool(os.listdir(self.folder))
 
     @contextlib.contextmanager
-    def locked(self, wait_seconds=10.0):
+    def locked(self, wait_seconds):
         """One writer at a time. Raises Busy after wait_seconds."""
         give_up = time.monotonic() + wait_seconds
         while True:

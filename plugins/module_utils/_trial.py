@@ -98,8 +98,11 @@ class Trials:
         nothing = {"values": {}, "files": {}}
         return self.state.read(ORIGINALS, nothing) if self.state.exists() else nothing
 
+    def _confirmed_of(self, path):
+        return [entry for entry in self.confirmed() if entry["path"] == path]
+
     def last_confirmed(self, path):
-        return next((record for record in reversed(self.confirmed()) if record["path"] == path), None)
+        return next(reversed(self._confirmed_of(path)), None)
 
     def is_settled(self, values, path):
         """Whether the set is live and persisted already."""
@@ -293,8 +296,8 @@ class Trials:
         # Where a key depends on those of the set, it comes right with them.
         with contextlib.suppress(Refused):
             enforce(dropped)
-        whole = self._whole(record["path"])
-        after = {key: pair["after"] for key, pair in whole["values"].items()}
+        whole = _joined(self._confirmed_of(record["path"]))
+        _before, after = before_and_after(whole)
         with contextlib.suppress(Refused):
             enforce(
                 {
@@ -445,18 +448,13 @@ class Trials:
         originals = self._originals()
         records = []
         for path in sorted({entry["path"] for entry in self.confirmed()}):
-            stack = [entry for entry in self.confirmed() if entry["path"] == path]
-            whole = self._whole(path)
+            stack = self._confirmed_of(path)
+            whole = _joined(stack)
             for key, pair in whole["values"].items():
                 pair["before"] = originals["values"].get(key, pair["before"])
             shot = originals["files"].get(path, stack[0]["file"])
             records.append(dict(stack[-1], **whole, file=shot, ends=[entry["id"] for entry in stack]))
         return records
-
-    def _whole(self, path):
-        """{values, tree} of all confirmed trials of a file, as if they had been one."""
-        stack = [entry for entry in self.confirmed() if entry["path"] == path]
-        return _joined([part for entry in stack for part in [*entry["forgotten"], entry]])
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
@@ -530,7 +528,7 @@ class Trials:
         except Denied as problem:
             record["stood"] = _standing(record)
             raise TrialError(str(problem)) from None
-        _sysctl_file.clean_up(record["path"], record.get("run_folder_made", False))
+        self._clean_up(record)
 
     def let_guard_restore(self):
         """Where the journal got lost, the guard is about to put back what it watched: nothing begins before."""
@@ -655,8 +653,8 @@ class Trials:
         news = {"values": values, "tree": tree, "forgotten": [], "ended": time.time()}
         stack.append(dict({name: record[name] for name in kept}, **news))
         originals = self._originals()
-        whole = self._whole(record["path"])
-        given = {key: pair["after"] for key, pair in whole["values"].items()}
+        whole = _joined(self._confirmed_of(record["path"]))
+        _before, given = before_and_after(whole)
         for key, pair in values.items():
             original = pair["before"]
             if is_defaulted(key, original, whole["tree"], given):
@@ -768,15 +766,15 @@ def _forget_old(stack):
     for entry in old:
         heir = next(other for other in kept if other["path"] == entry["path"])
         if heir is not entry:
-            heir["forgotten"] = [_joined([*entry["forgotten"], entry])]
+            heir["forgotten"] = [_joined([entry])]
     return kept
 
 
-def _joined(records):
+def _joined(stack):
     """{values, tree} of confirmed trials of one file, oldest first, as if they had been one."""
     values = {}
     tree = {}
-    for record in records:
+    for record in (part for entry in stack for part in [*entry["forgotten"], entry]):
         tree.update({key: value for key, value in record["tree"].items() if default_of(key) not in values})
         for key, pair in record["values"].items():
             values[key] = {"before": values.get(key, pair)["before"], "after": pair["after"]}

@@ -11,12 +11,13 @@ import stat
 
 STATE = "/var/lib/nettune"
 ONLY_DURING_A_TRIAL = ("trial.json", "drift.json", "guard.json", "guard.pyz")
+COUNTS_BY_ITSELF = "nf_conntrack_count"
 
 
 def tree():
     values = {}
     for folder, _folders, names in os.walk("/proc/sys/net"):
-        for name in names:
+        for name in set(names) - {COUNTS_BY_ITSELF}:
             path = os.path.join(folder, name)
             try:
                 with open(path) as stream:

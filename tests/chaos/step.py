@@ -24,7 +24,7 @@ def look(trials):
     """What sysctl_trial_info does first: finish what a dead owner left."""
     if trials.state.exists():
         trials.let_guard_restore()
-        with trials.state.locked():
+        with trials.locked():
             trials.recover()
 
 

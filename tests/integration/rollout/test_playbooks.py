@@ -112,6 +112,21 @@ def refusal(reports: pathlib.Path, stdout: str) -> dict[str, Any]:
     return told
 
 
+@pytest.fixture
+def refused(run: Any, tmp_path: pathlib.Path, lab: Lab) -> Callable[..., Any]:
+    """The output of a good set that is refused for what the inventory says of its servers, and its refusal()."""
+
+    def refused(**servers: Any) -> tuple[str, dict[str, Any]]:
+        more = tmp_path / "more.yml"
+        more.write_text(json.dumps({"servers": servers}))
+        result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
+        assert result.returncode != 0
+        assert "Roll out in waves" not in result.stdout
+        return result.stdout, refusal(tmp_path / "reports", result.stdout)
+
+    return refused
+
+
 @pytest.mark.usefixtures("_untouched")
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_with_one_clear_error(run: Any, tmp_path: pathlib.Path, case: str) -> None:
@@ -130,22 +145,18 @@ def test_refused_with_one_clear_error(run: Any, tmp_path: pathlib.Path, case: st
 
 
 @pytest.mark.usefixtures("_untouched")
-def test_one_host_that_does_not_answer_holds_all_others_back(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
-    more = tmp_path / "more.yml"
-    more.write_text("servers: {hosts: {host2: {ansible_port: 1}}}")
-    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
-    assert result.returncode != 0
-    assert re.search(r"No host was touched\.\n  host2: cannot be reached", result.stdout)
-    assert "host1" not in result.stdout
-    hosts = refusal(tmp_path / "reports", result.stdout)["hosts"]
+def test_one_host_that_does_not_answer_holds_all_others_back(refused: Any) -> None:
+    said, refusal = refused(hosts={"host2": {"ansible_port": 1}})
+    assert re.search(r"No host was touched\.\n  host2: cannot be reached", said)
+    assert "host1" not in said
+    hosts = refusal["hosts"]
     assert [hosts[host]["outcome"] for host in HOSTS] == ["accepted", "in_the_way", "accepted"]
     assert hosts["host2"]["why"][0].startswith("cannot be reached")
     assert hosts["host1"]["kernel"]
 
 
 @pytest.mark.usefixtures("_untouched")
-def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
-    more = tmp_path / "more.yml"
+def test_hosts_that_do_not_agree_on_the_rollout(refused: Any) -> None:
     own = {
         "tune_controls": 2,
         "tune_min_opens": 9,
@@ -153,9 +164,7 @@ def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path
         "tune_plan": "{}",
         "tune_fail_on": "never",
     }
-    more.write_text(json.dumps({"servers": {"vars": {"tune_controls": 1}, "hosts": {"host2": own}}}))
-    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
-    assert result.returncode != 0
+    said, refusal = refused(vars={"tune_controls": 1}, hosts={"host2": own})
     for told in (
         "tune_controls differs between hosts (host1: 1, host2: 2)",
         "tune_min_opens differs between hosts (host1: 20, host2: 9)",
@@ -163,23 +172,17 @@ def test_hosts_that_do_not_agree_on_the_rollout(run: Any, tmp_path: pathlib.Path
         "tune_plan differs between hosts (host1: , host2: bf21a9e8fbc5)",
         "tune_fail_on differs between hosts (host1: error, host2: never)",
     ):
-        assert result.stdout.count(f"{told}: set it for all") == 1
-    assert "Roll out in waves" not in result.stdout
-    assert len(refusal(tmp_path / "reports", result.stdout)["why"]) == 5
+        assert said.count(f"{told}: set it for all") == 1
+    assert len(refusal["why"]) == 5
 
 
 @pytest.mark.usefixtures("_untouched")
-def test_what_only_a_later_wave_would_take_is_refused_before_the_first(
-    run: Any, tmp_path: pathlib.Path, lab: Lab
-) -> None:
+def test_what_only_a_later_wave_would_take_is_refused_before_the_first(refused: Any) -> None:
     own = {
         "host2": {"tune_guard": {"alpha": 7}, "tune_probe_port": "http", "tune_force": "perhaps"},
         "host3": {"tune_file": "/run/sysctl.d/other.conf", "tune_probe_rate": 0, "tune_guard_min_rejects": 0},
     }
-    more = tmp_path / "more.yml"
-    more.write_text(json.dumps({"servers": {"hosts": own}}))
-    result = run("tune", GOOD, "-i", str(lab.inventory), "-i", str(more))
-    assert result.returncode != 0
+    said, refusal = refused(hosts=own)
     for told in (
         "host2: tune_guard: alpha must be between 1e-12 and 0.5, not 7",
         "host2: tune_probe_port is 'http': write a TCP port from 1 to 65535",
@@ -188,10 +191,8 @@ def test_what_only_a_later_wave_would_take_is_refused_before_the_first(
         "host3: tune_probe_rate is 0: write connections per second, above 0",
         "host3: tune_guard_min_rejects is 0: write a number of rejects from 1 on",
     ):
-        assert result.stdout.count(told) == 1
-    assert "Roll out in waves" not in result.stdout
-    hosts = refusal(tmp_path / "reports", result.stdout)["hosts"]
-    assert [len(hosts[host]["why"]) for host in HOSTS] == [0, 3, 3]
+        assert said.count(told) == 1
+    assert [len(refusal["hosts"][host]["why"]) for host in HOSTS] == [0, 3, 3]
 
 
 @pytest.mark.usefixtures("_untouched")

@@ -18,7 +18,7 @@ import sys
 from ansible_collections.nettune.kernel.plugins.module_utils import _trial
 
 trials = _trial.Trials()
-with trials.state.locked():
+with trials.locked():
     for number in range(int(sys.argv[1])):
         name = "%s-%d" % (sys.argv[3], number)
         record = {"id": name, "rollout_id": name, "set_hash": name, "set": {}, "path": "/etc/sysctl.d/50-later.conf"}

@@ -45,9 +45,9 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path):
 
 
 def test_one_writer_at_a_time(state):
-    with state.locked(), pytest.raises(Busy), State(state.folder).locked(wait_seconds=0.05):
+    with state.locked(1), pytest.raises(Busy), State(state.folder).locked(wait_seconds=0.05):
         pass
-    with state.locked():
+    with state.locked(1):
         pass
 
 
