@@ -11,7 +11,8 @@ from ._enforce import Denied, refusal
 from ._live import told_apart
 from ._procfs import path_of
 from ._state import PENDING, State, StateError
-from ._trial import Trials, before_and_after
+from ._trial import Trials
+from ._trial_record import before_and_after
 
 
 class Foreseen(Trials):

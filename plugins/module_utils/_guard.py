@@ -122,7 +122,7 @@ class Guard:
         with contextlib.suppress(StateError):
             if self.trials.pending() is not None:
                 return True
-        history = self.trials.history()
+        history = self.trials.memory.history()
         if self.record["phase"] == "undoing":
             # One that could not begin leaves no outcome, and the file as it was confirmed.
             return (self.trial_id, "rolled_back") in [(entry["id"], entry["state"]) for entry in history] or holds(
@@ -130,7 +130,7 @@ class Guard:
             )
         ended = [entry["id"] for entry in history]
         with contextlib.suppress(StateError):
-            ended += [entry["id"] for entry in self.trials.confirmed()]
+            ended += [entry["id"] for entry in self.trials.memory.confirmed()]
         return self.trial_id in ended
 
     def _observe(self, seen):

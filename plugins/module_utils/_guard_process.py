@@ -45,6 +45,9 @@ MODULES = (
     "_sysctl_key",
     "_sysctl_set",
     "_trial",
+    "_trial_memory",
+    "_trial_record",
+    "_trial_sentences",
 )
 # Without the interpreter's own leave-taking: whoever ends the trial waits for the end of the guard.
 _MAIN = "import os, sys\nfrom nettune_guard._guard import main\nos._exit(main(sys.argv[1:]))\n"

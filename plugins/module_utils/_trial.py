@@ -15,7 +15,6 @@ return: before it a host is old, behind it new.
 
 import contextlib
 import os
-import pwd
 import time
 import uuid
 
@@ -23,32 +22,26 @@ from . import _guard_process, _sysctl_file
 from ._counters import boot_id, now, sample
 from ._enforce import Denied, Refused, enforce
 from ._host_evidence import HostEvidence
-from ._live import (
-    default_of,
-    half_taken,
-    inherited,
-    is_defaulted,
-    obstacle,
-    of_interfaces,
-    restore,
-    side_effects,
-    standing,
-    values_of,
-)
+from ._live import inherited, is_defaulted, obstacle, restore, side_effects, values_of
 from ._log import log
 from ._procfs import normalise, read_tree
 from ._samples import read_samples
 from ._state import PENDING, Busy, Damaged, NotSynced, State, StateError
 from ._sysctl_set import set_hash
+from ._trial_memory import Memory
+from ._trial_record import (
+    as_last_seen,
+    before_and_after,
+    confirmed_outcome,
+    ending_of,
+    is_persisted,
+    note_what_was_written,
+    outcome_of,
+    standing_of,
+)
+from ._trial_sentences import being_done, clock, difference, listed, what_was_put_back, who, who_else_writes, whose
 
-CONFIRMED = "confirmed.json"
-HISTORY = "history.json"
-REFUSED = "refused.json"
-ORIGINALS = "originals.json"
 DRIFT = "drift.json"
-KEEP_HISTORY = 50
-KEEP_CONFIRMED = 20
-KEEP_REFUSED = 200
 # Longer than anything takes under the lock, but for the time before that a guard samples first.
 LOCK_SECONDS = 10.0
 
@@ -66,6 +59,7 @@ class Trials:
 
     def __init__(self, state=None):
         self.state = state or State()
+        self.memory = Memory(self.state)
         self._logged_drift = {}  # Where it cannot be written down, it is logged once all the same.
 
     # What is ---------------------------------------------------------------------------------------------------------
@@ -76,33 +70,6 @@ class Trials:
 
     def pending(self):
         return self.state.read(PENDING) if self.state.exists() else None
-
-    def confirmed(self):
-        """The confirmed trials that can be undone, oldest first."""
-        return self.state.read(CONFIRMED, []) if self.state.exists() else []
-
-    def history(self):
-        """Outcomes, newest first."""
-        return self.state.read_undamaged(HISTORY, []) if self.state.exists() else []
-
-    def refused(self):
-        """Sets that were rolled back here by evidence, newest first."""
-        return self.state.read_undamaged(REFUSED, []) if self.state.exists() else []
-
-    def originals(self):
-        """{key: value before nettune first touched it}."""
-        return self._originals()["values"]
-
-    def _originals(self):
-        """The same, and {path: snapshot of the file} from then."""
-        nothing = {"values": {}, "files": {}}
-        return self.state.read(ORIGINALS, nothing) if self.state.exists() else nothing
-
-    def _confirmed_of(self, path):
-        return [entry for entry in self.confirmed() if entry["path"] == path]
-
-    def last_confirmed(self, path):
-        return next(reversed(self._confirmed_of(path)), None)
 
     def is_settled(self, values, path):
         """Whether the set is live and persisted already."""
@@ -135,13 +102,13 @@ class Trials:
 
     def _dropped(self, values, path):
         """What the last confirmed set had and these have not: {key: (its value there, its original, its value now)}."""
-        last = self.last_confirmed(path)
+        last = self.memory.last_confirmed(path)
         if last is None:
             return {}
-        originals = self.originals()
+        originals = self.memory.originals()
         # What it changed besides goes the way of the keys that it asked for. A key may have gone with its interface.
         found = self.values_of(last["set"])
-        newest = {entry["path"]: entry["set"] for entry in self.confirmed() if entry["path"] != path}
+        newest = {entry["path"]: entry["set"] for entry in self.memory.confirmed() if entry["path"] != path}
         elsewhere = {key for named in newest.values() for key in named}
         return {
             key: (last["values"][key]["after"], originals[key], now_is)
@@ -177,7 +144,7 @@ class Trials:
             entry["since"] = time.time()
             if self._logged_drift.get(entry["key"]) != entry["found"]:
                 self._logged_drift[entry["key"]] = entry["found"]
-                log("rollout %s: %s" % (record["rollout_id"], _who_else_writes(entry)))
+                log("rollout %s: %s" % (record["rollout_id"], who_else_writes(entry)))
         if news:
             self.state.write(
                 DRIFT, {entry["key"]: {name: entry[name] for name in ("found", "since")} for entry in changed}
@@ -199,7 +166,7 @@ class Trials:
             except Busy as problem:
                 record = self._at_work()
                 if not (patient and record and record["phase"] == "armed"):
-                    raise Busy("%s: %s" % (problem, _being_done(record)) if record else str(problem)) from None
+                    raise Busy("%s: %s" % (problem, being_done(record)) if record else str(problem)) from None
                 longest = _guard_process.START_SECONDS + record["guard"]["baseline_seconds"]
                 held.enter_context(self.locked(wait_seconds + longest))
             yield
@@ -216,13 +183,13 @@ class Trials:
             raise TrialError("the content for %s does not say the same as the set: nothing was changed" % path)
         record = self.pending()
         if record:
-            raise TrialError("a trial is pending here: %s. Confirm it or roll it back first" % _whose(record))
+            raise TrialError("a trial is pending here: %s. Confirm it or roll it back first" % whose(record))
         name = set_hash(values)
-        refused = next((entry for entry in self.refused() if entry["set_hash"] == name), None)
+        refused = next((entry for entry in self.memory.refused() if entry["set_hash"] == name), None)
         if refused and not force:
             raise TrialError(
                 "this very set was rolled back here on %s: %s. Change it, or force it"
-                % (_clock(refused["ended"]), refused["reason"])
+                % (clock(refused["ended"]), refused["reason"])
             )
         targets = self.targets(values, path)
         for key in targets:
@@ -281,10 +248,10 @@ class Trials:
                     # What the kernel has made of them, for nobody else has had the time to write them.
                     record["applied"].update(problem.found)
                 outcome = self.revert(record, "could not be applied: %s" % problem)
-                raise TrialError("%s. %s" % (problem, _what_was_put_back(outcome))) from None
+                raise TrialError("%s. %s" % (problem, what_was_put_back(outcome))) from None
             log(
                 "rollout %s is on trial: %s; rolled back at %s unless confirmed"
-                % (rollout_id, _listed(values), _clock(record["deadline_epoch"]))
+                % (rollout_id, listed(values), clock(record["deadline_epoch"]))
             )
             return record
 
@@ -296,7 +263,7 @@ class Trials:
         # Where a key depends on those of the set, it comes right with them.
         with contextlib.suppress(Refused):
             enforce(dropped)
-        whole = _joined(self._confirmed_of(record["path"]))
+        whole = self.memory.whole(record["path"])
         _before, after = before_and_after(whole)
         with contextlib.suppress(Refused):
             enforce(
@@ -318,7 +285,7 @@ class Trials:
         if drift:
             raise TrialError(
                 "not confirmed, because something else changed meanwhile: %s"
-                % "; ".join(_difference(entry) for entry in drift)
+                % "; ".join(difference(entry) for entry in drift)
             )
         path = record["path"]
         if not _sysctl_file.holds(path, record["content"]) and _sysctl_file.snapshot(path) != record["file"]:
@@ -335,7 +302,7 @@ class Trials:
             if record is None:
                 return self.already_confirmed(rollout_id), False
             self.check_confirm(record, rollout_id)
-            self._check_memory()
+            self.memory.check()
             self._check_evidence(record)
             record["phase"] = "confirming"
             self.state.write(PENDING, record)
@@ -344,7 +311,7 @@ class Trials:
             except OSError as problem:
                 outcome = self.revert(record, "could not be persisted: %s" % problem)
                 raise TrialError(
-                    "%s cannot be written: %s. %s" % (record["path"], problem.strerror, _what_was_put_back(outcome))
+                    "%s cannot be written: %s. %s" % (record["path"], problem.strerror, what_was_put_back(outcome))
                 ) from None
             self._confirmed(record)
             return record, True
@@ -360,7 +327,7 @@ class Trials:
             return  # As with a guard that cannot judge: samples that are none decide nothing.
         if evidence.against:
             outcome = self.revert(record, evidence.against, by_evidence=True, figures=evidence.figures())
-            raise TrialError("not confirmed: %s. %s" % (evidence.against, _what_was_put_back(outcome)))
+            raise TrialError("not confirmed: %s. %s" % (evidence.against, what_was_put_back(outcome)))
 
     def roll_back(self, reason, by_evidence=False, rollout_id=None, trial_id=None):
         """Ends the pending trial, or undoes the last confirmed one; returns (record or None, outcome or None)."""
@@ -401,10 +368,10 @@ class Trials:
             return self._confirmed_or_ended(trial_id)
         latest = None
         if rollout_id:
-            latest = next((entry for entry in self.history() if entry["rollout_id"] == rollout_id), None)
+            latest = next((entry for entry in self.memory.history() if entry["rollout_id"] == rollout_id), None)
             if latest and latest["state"] != "confirmed":
                 return None, None, latest
-        stack = self.confirmed()
+        stack = self.memory.confirmed()
         # What the history has forgotten, or lost, may be there to undo all the same.
         known = not rollout_id or latest or any(entry["rollout_id"] == rollout_id for entry in stack)
         if not stack or not known:
@@ -418,9 +385,9 @@ class Trials:
 
     def _confirmed_or_ended(self, trial_id):
         """The same for one trial."""
-        stack = self.confirmed()
+        stack = self.memory.confirmed()
         if all(entry["id"] != trial_id for entry in stack):
-            return None, None, next((entry for entry in self.history() if entry["id"] == trial_id), None)
+            return None, None, next((entry for entry in self.memory.history() if entry["id"] == trial_id), None)
         if stack[-1]["id"] != trial_id:
             raise TrialError("rollout %s was confirmed here after it: undo that first" % stack[-1]["rollout_id"])
         return None, stack[-1], None
@@ -438,23 +405,10 @@ class Trials:
                 outcome = self.revert(pending, reason)
             if outcome and outcome["state"] == "rolled_back":
                 done.append((pending, outcome))
-            for record in self.whole_undo():
+            for record in self.memory.whole_undo():
                 done.append((record, self._begin_undo(record, reason)))
             self.state.remove_folder()
         return done
-
-    def whole_undo(self):
-        """Records that undo all confirmed trials at once, one for each file."""
-        originals = self._originals()
-        records = []
-        for path in sorted({entry["path"] for entry in self.confirmed()}):
-            stack = self._confirmed_of(path)
-            whole = _joined(stack)
-            for key, pair in whole["values"].items():
-                pair["before"] = originals["values"].get(key, pair["before"])
-            shot = originals["files"].get(path, stack[0]["file"])
-            records.append(dict(stack[-1], **whole, file=shot, ends=[entry["id"] for entry in stack]))
-        return records
 
     def recover(self):
         """Finishes what a dead owner left; returns the outcome or None. The caller holds the lock."""
@@ -468,18 +422,18 @@ class Trials:
             if rebooted:
                 record["boot_id"] = boot_id()
                 self._take_stock(record)
-            return self._undo(record, **_ending(record, "undone (finished after an interruption)"))
+            return self._undo(record, **ending_of(record, "undone (finished after an interruption)"))
         if record["phase"] == "confirming" and _sysctl_file.holds(record["path"], record["content"]):
             return self._confirmed(record)
         if record["boot_id"] != boot_id():
             why = "the host rebooted before the trial was confirmed"
             if rebooted:
                 # Nothing was in /etc, so the reboot brought the old values back.
-                return self._end(record, "rolled_back", **_ending(record, why))
+                return self._end(record, "rolled_back", **ending_of(record, why))
             # A container that began anew, perhaps in a network namespace that went on.
-            return self.revert(record, **_ending(record, why))
+            return self.revert(record, **ending_of(record, why))
         if record["phase"] in ("armed", "writing", "confirming", "restoring"):
-            return self.revert(record, **_ending(record, "whoever started or confirmed it died in the middle"))
+            return self.revert(record, **ending_of(record, "whoever started or confirmed it died in the middle"))
         if now() >= record["deadline"]:
             return self.revert(record, "nobody confirmed it in time")
         if not _guard_process.alive(self.state):
@@ -494,7 +448,7 @@ class Trials:
             # Nothing was written yet: whatever changed since, somebody else did.
             return self._end(record, "rolled_back", reason, by_evidence, figures)
         if record["phase"] == "writing":
-            _note_what_was_written(record)
+            note_what_was_written(record)
         if "stood" not in record:
             record.update(phase="restoring", reason=reason, by_evidence=by_evidence, figures=figures)
             self._take_stock(record)
@@ -507,26 +461,26 @@ class Trials:
         """Ends what only its guard knows of any more. The caller holds the lock."""
         why = "its journal was lost or damaged"
         if record["phase"] == "undoing":
-            return self._undo(record, **_ending(record, "undone (%s)" % why))
-        if _is_persisted(record):
+            return self._undo(record, **ending_of(record, "undone (%s)" % why))
+        if is_persisted(record):
             return self._confirmed(record)
-        return self.revert(_as_last_seen(record), why)
+        return self.revert(as_last_seen(record), why)
 
     def put_back(self, record):
         """The old values, and nothing else: for a guard whose state folder cannot be used."""
         if record["phase"] == "undoing":
             self._restore_file(record)
-        elif _is_persisted(record):
+        elif is_persisted(record):
             return
         elif "stood" not in record:
-            record.update(_as_last_seen(record))
+            record.update(as_last_seen(record))
             if record["phase"] == "writing":
-                _note_what_was_written(record)
-            record["stood"] = _standing(record)
+                note_what_was_written(record)
+            record["stood"] = standing_of(record)
         try:
             self._put_values_back(record)
         except Denied as problem:
-            record["stood"] = _standing(record)
+            record["stood"] = standing_of(record)
             raise TrialError(str(problem)) from None
         self._clean_up(record)
 
@@ -539,15 +493,10 @@ class Trials:
         if lost:
             _guard_process.wait_until_gone(self.state)
 
-    def _check_memory(self):
-        """Finds damage before anything happens that could not be completed then."""
-        self.confirmed()
-        self._originals()
-
     def _begin_undo(self, record, reason, by_evidence=False):
-        self._check_memory()
+        self.memory.check()
         ending = {"reason": reason, "by_evidence": by_evidence, "figures": None}
-        record = dict(record, phase="undoing", boot_id=boot_id(), stood=_standing(record), **ending)
+        record = dict(record, phase="undoing", boot_id=boot_id(), stood=standing_of(record), **ending)
         self.state.write(PENDING, record)
         # Should this process die in the middle, a guard finishes what it began. Without one, the next look does.
         self._let_guard_finish(record)
@@ -564,16 +513,7 @@ class Trials:
     def _undo(self, record, reason, by_evidence=False, figures=None):
         # The file first: where that is not possible, nothing is undone.
         foreign = self._restore_file(record) + self._restore(record)
-        stack = [entry for entry in self.confirmed() if entry["id"] not in record["ends"]]
-        self.state.write(CONFIRMED, stack)
-        keys = {key for entry in stack for key in entry["values"]}
-        paths = {entry["path"] for entry in stack}
-        originals = self._originals()
-        still_ours = {
-            "values": {key: value for key, value in originals["values"].items() if key in keys},
-            "files": {path: shot for path, shot in originals["files"].items() if path in paths},
-        }
-        self.state.write(ORIGINALS, still_ours)
+        self.memory.drop_confirmed(record["ends"])
         return self._end(record, "rolled_back", reason, by_evidence, figures, foreign)
 
     def _restore_file(self, record):
@@ -587,7 +527,7 @@ class Trials:
 
     def _take_stock(self, record):
         """Notes what stands before values go back: what is another one later, putting them back has changed."""
-        record["stood"] = _standing(record)
+        record["stood"] = standing_of(record)
         # A full disk must not keep the old values away; whoever looks next then finds them restored already.
         with contextlib.suppress(StateError):
             self.state.write(PENDING, record)
@@ -598,7 +538,7 @@ class Trials:
             left_alone = self._put_values_back(record)
         except Denied as problem:
             # All is put back that may be: what changes until the next attempt, somebody else changes.
-            if _standing(record) != record["stood"]:
+            if standing_of(record) != record["stood"]:
                 self._take_stock(record)
             raise TrialError(
                 "the old values cannot be put back: %s. The guard and the next run try again; a value that somebody"
@@ -645,38 +585,17 @@ class Trials:
             )
 
     def _confirmed(self, record):
-        stack = [entry for entry in self.confirmed() if entry["id"] != record["id"]]
-        before, after = before_and_after(record)
-        values = {key: {"before": before[key], "after": after[key]} for key in after}
-        kept = ("id", "rollout_id", "path", "content", "file", "set", "set_hash", "by")
-        tree = of_interfaces(record["tree"], after)
-        news = {"values": values, "tree": tree, "forgotten": [], "ended": time.time()}
-        stack.append(dict({name: record[name] for name in kept}, **news))
-        originals = self._originals()
-        whole = _joined(self._confirmed_of(record["path"]))
-        _before, given = before_and_after(whole)
-        for key, pair in values.items():
-            original = pair["before"]
-            if is_defaulted(key, original, whole["tree"], given):
-                # Its interface came since, and took this from a former set.
-                original = originals["values"].get(default_of(key), original)
-            originals["values"].setdefault(key, original)
-        originals["files"].setdefault(record["path"], record["file"])
-        # The originals first: a record without them could not be undone as a whole.
-        self.state.write(ORIGINALS, originals)
-        self.state.write(CONFIRMED, _forget_old(stack))
+        self.memory.add_confirmed(record)
         return self._end(record, "confirmed", "confirmed")
 
     def _end(self, record, state, reason, by_evidence=False, figures=None, drift=()):
-        outcome = _outcome(record, state, reason, by_evidence, figures, drift)
+        outcome = outcome_of(record, state, reason, by_evidence, figures, drift)
         self._clean_up(record)
         if by_evidence or state == "confirmed":
-            self._remember(outcome)
-        self.state.keep_damaged(HISTORY)
-        # The outcome first: a crash in between shows it twice, never not at all.
-        history = [entry for entry in self.history() if (entry["id"], entry["state"]) != (outcome["id"], state)]
+            self.memory.learn(outcome)
+        # The outcome first: after a crash in between the trial ends once more, and is never forgotten.
         try:
-            self.state.write(HISTORY, ([outcome, *history])[:KEEP_HISTORY])
+            self.memory.add_outcome(outcome)
         except StateError as problem:
             if state == "confirmed":
                 raise
@@ -684,51 +603,28 @@ class Trials:
         self.state.remove(PENDING)
         self.state.remove(DRIFT)
         self._log(
-            "rollout %s is %s: %s; %s"
-            % (outcome["rollout_id"], state.replace("_", " "), reason, _listed(record["set"]))
+            "rollout %s is %s: %s; %s" % (outcome["rollout_id"], state.replace("_", " "), reason, listed(record["set"]))
         )
         self._dismiss_guard()
         return outcome
 
-    def _remember(self, outcome):
-        """Refuses the set of the outcome from now on, or no longer: whoever forced and confirmed it knows better."""
-        before = self.refused()
-        refused = [entry for entry in before if entry["set_hash"] != outcome["set_hash"]]
-        if outcome["by_evidence"]:
-            names = ("set_hash", "keys", "rollout_id", "ended", "reason", "figures")
-            refused.insert(0, {name: outcome[name] for name in names})
-        if refused != before:
-            self.state.keep_damaged(REFUSED)
-            self.state.write(REFUSED, refused[:KEEP_REFUSED])
-
     def _blame(self, outcome, reason):
         """Remembers evidence that came when the trial had ended already, for another reason."""
         if outcome["state"] == "rolled_back" and not outcome["by_evidence"]:
-            self._remember(dict(outcome, by_evidence=True, reason=reason))
+            self.memory.learn(dict(outcome, by_evidence=True, reason=reason))
 
     def already_confirmed(self, rollout_id):
         # What the history has forgotten, or lost, may be confirmed all the same.
-        known = [*self.history(), *(_outcome_of(entry) for entry in reversed(self.confirmed()))]
+        known = [*self.memory.history(), *(confirmed_outcome(entry) for entry in reversed(self.memory.confirmed()))]
         latest = next((entry for entry in known if not rollout_id or entry["rollout_id"] == rollout_id), None)
         if latest is None:
             raise NothingOnTrial("nothing is on trial here, so nothing can be confirmed")
         if latest["state"] != "confirmed":
             raise TrialError(
                 "rollout %s was rolled back here on %s: %s"
-                % (latest["rollout_id"], _clock(latest["ended"]), latest["reason"])
+                % (latest["rollout_id"], clock(latest["ended"]), latest["reason"])
             )
         return latest
-
-
-def before_and_after(record):
-    """({key: value before}, {key: value after}) of all that a pending or confirmed trial changed."""
-    if record.get("phase") == "armed":
-        return {}, {}
-    if "values" in record:
-        return tuple({key: pair[when] for key, pair in record["values"].items()} for when in ("before", "after"))
-    before = dict(record["before"], **{key: pair[0] for key, pair in record["side_effects"].items()})
-    after = dict(record["applied"], **{key: pair[1] for key, pair in record["side_effects"].items()})
-    return before, after
 
 
 def _write_for_the_trial(path, content):
@@ -738,133 +634,6 @@ def _write_for_the_trial(path, content):
         raise TrialError("%s cannot be written: %s" % (path, problem.strerror)) from None
 
 
-def _as_last_seen(record):
-    """The record as a guard has to take it that knows no newer one: the first writes may have come since it looked."""
-    return dict(record, phase="writing" if record["phase"] == "armed" else record["phase"])
-
-
-def _note_what_was_written(record):
-    """What `applied` has become, and what else; of a trial that did not come so far as to note it."""
-    record["applied"] = dict(record["applied"], **half_taken(record["before"], record["applied"]))
-    record["side_effects"] = side_effects(record["tree"], record["applied"])
-
-
-def _standing(record):
-    return standing(before_and_after(record)[0])
-
-
-def _what_was_put_back(outcome):
-    kept = [entry["key"] for entry in outcome["drift"]]
-    return "Everything was put back" + (", except " + ", ".join(kept) if kept else "")
-
-
-def _forget_old(stack):
-    """Keeps the last ones, and the newest of each file. Of the others stays what undoes all of a file at once."""
-    newest = {entry["path"]: entry["id"] for entry in stack}.values()
-    old = stack[:-KEEP_CONFIRMED]
-    kept = [entry for entry in old if entry["id"] in newest] + stack[-KEEP_CONFIRMED:]
-    for entry in old:
-        heir = next(other for other in kept if other["path"] == entry["path"])
-        if heir is not entry:
-            heir["forgotten"] = [_joined([entry])]
-    return kept
-
-
-def _joined(stack):
-    """{values, tree} of confirmed trials of one file, oldest first, as if they had been one."""
-    values = {}
-    tree = {}
-    for record in (part for entry in stack for part in [*entry["forgotten"], entry]):
-        tree.update({key: value for key, value in record["tree"].items() if default_of(key) not in values})
-        for key, pair in record["values"].items():
-            values[key] = {"before": values.get(key, pair)["before"], "after": pair["after"]}
-    return {"values": values, "tree": tree}
-
-
-def _outcome_of(confirmed):
-    """What the history would say of a confirmed trial."""
-    return _outcome(confirmed, "confirmed", "confirmed", ended=confirmed["ended"])
-
-
-def _outcome(record, state, reason, by_evidence=False, figures=None, drift=(), ended=None):
-    return {
-        "id": record["id"],
-        "rollout_id": record["rollout_id"],
-        "set_hash": record["set_hash"],
-        "keys": sorted(record["set"]),
-        "state": state,
-        "reason": reason,
-        "by_evidence": by_evidence,
-        "figures": figures,
-        "ended": ended or time.time(),
-        "drift": list(drift),
-    }
-
-
-def _is_persisted(record):
-    """Whether whoever confirmed it came past the point of no return."""
-    path = record["path"]
-    return _sysctl_file.holds(path, record["content"]) and not _sysctl_file.is_as(path, record["file"])
-
-
-def _ending(record, why):
-    """The reason of an attempt that was interrupted, or else this one."""
-    if "reason" in record:
-        return {name: record[name] for name in ("reason", "by_evidence", "figures")}
-    return {"reason": why}
-
-
 def _check_rollout(record, rollout_id):
     if rollout_id and record["rollout_id"] != rollout_id:
         raise TrialError("the pending trial belongs to rollout %s, not to %s" % (record["rollout_id"], rollout_id))
-
-
-def _whose(record):
-    """Whose trial it is, what of, and until when."""
-    # By the clock as it is set now, whatever it was when the trial began.
-    until = _clock(time.time() + record["deadline"] - now())
-    return "rollout %s by %s with %s, until %s" % (
-        record["rollout_id"],
-        record["by"],
-        ", ".join(sorted(record["set"])),
-        until,
-    )
-
-
-def _being_done(record):
-    """What somebody else is doing to this trial, and what to do about that."""
-    if record["phase"] in ("armed", "writing"):
-        return "a trial begins here: %s. Wait until it is on trial and confirm it, or roll it back" % _whose(record)
-    if record["phase"] == "undoing":
-        return "rollout %s by %s is being undone. Try again when that is done" % (record["rollout_id"], record["by"])
-    return "the trial here is being ended: %s. Try again when that is done" % _whose(record)
-
-
-def _difference(entry):
-    if entry["found"] is None:
-        return "%(key)s does not exist any more, its interface or module has gone" % entry
-    return "%(key)s is %(found)r, the trial gave it %(expected)r" % entry
-
-
-def _who_else_writes(entry):
-    if entry["found"] is None:
-        return _difference(entry)
-    return "%(key)s is %(found)s, and the trial gave it %(expected)s: somebody else writes it" % entry
-
-
-def _listed(values):
-    return ", ".join("%s=%s" % item for item in sorted(values.items()))
-
-
-def who():
-    """Who runs this, as people know them."""
-    try:
-        name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    origin = os.environ.get("SSH_CLIENT", "").split(" ")[0]
-    return "%s from %s" % (name, origin) if origin else name
-
-
-def _clock(epoch):
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch))

@@ -16,7 +16,9 @@ from ._samples import last_samples, read_samples
 from ._state import Busy, StateError
 from ._sysctl_file import BadFile
 from ._sysctl_set import BadSet, prepare_set, set_hash
-from ._trial import NothingOnTrial, TrialError, Trials, before_and_after, who
+from ._trial import NothingOnTrial, TrialError, Trials
+from ._trial_record import before_and_after
+from ._trial_sentences import who
 
 _LIMITS = {"confirm_within": (5, 86400), "samples": (0, 86400)}
 # For a look that others keep waiting: then it looks all the same.
@@ -83,16 +85,16 @@ def _look(trials, arguments):
             # Whoever is at work is alive, so there is nothing to finish. What is told may be about to change.
             at_work = str(problem)
     record = trials.pending()
-    confirmed = trials.confirmed()
+    confirmed = trials.memory.confirmed()
     return {
         "changed": outcome is not None,
         "at_work": at_work,
         "pending": _describe(record) if record else None,
         "confirmed": [_describe(dict(entry, state="confirmed")) for entry in reversed(confirmed)],
         "drift": trials.drift(record or _as_applied(confirmed)),
-        "history": trials.history(),
-        "refused": trials.refused(),
-        "originals": trials.originals(),
+        "history": trials.memory.history(),
+        "refused": trials.memory.refused(),
+        "originals": trials.memory.originals(),
         "sample": sample(),
         "samples": last_samples(trials.state, arguments["samples"]),
     }
@@ -107,7 +109,7 @@ def _start(trials, arguments, check_mode):
     if content is None:
         content = "".join("%s = %s\n" % item for item in values.items())
     if trials.is_settled(values, path) and trials.pending() is None:
-        last = trials.last_confirmed(path)
+        last = trials.memory.last_confirmed(path)
         state = (
             dict(last, state="confirmed", keys=sorted(values))
             if last

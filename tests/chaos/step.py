@@ -44,10 +44,12 @@ def main():
             mine = done
             if mine == freeze_at and when == "before":
                 freeze()
-            result = function(*args, **kwargs)
-            if mine == freeze_at and when == "after":
-                freeze()
-            return result
+            try:
+                return function(*args, **kwargs)
+            finally:
+                # Also where it did nothing, since what it would make is there.
+                if mine == freeze_at and when == "after":
+                    freeze()
 
         return call
 

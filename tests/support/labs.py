@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from namespace_host import Namespace
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 LAB = CHECKOUT / "lab" / "lab.py"
@@ -48,6 +49,12 @@ class Lab:
 
     def shell(self, host: str, command: str, check: bool = True) -> str:
         return self.run("shell", "--host", host, "--", command, check=check).stdout
+
+    def inside(self, host: str) -> Namespace:
+        """The host without its network, which may be down."""
+        children = pathlib.Path(f"/proc/{self.init}/task/{self.init}/children").read_text().split()
+        (pid,) = (pid for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == f"lab:{host}\n")
+        return Namespace(int(pid))
 
     def read(self, name: str) -> dict:
         return json.loads((self.directory / f"{name}.json").read_text(encoding="utf-8"))

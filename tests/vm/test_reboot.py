@@ -79,7 +79,7 @@ class Host:
     def crash_at(self, name: str, arguments: dict[str, Any], number: int, when: str) -> None:
         """Crash before or after the n-th thing that the step does, where it waits for what never comes."""
         step = f"mkfifo /run/never; {_step(name, arguments, number, when)} <>/run/never"
-        crash = 'while read -r line; do [ "$line" != frozen ] || echo b >/proc/sysrq-trigger; done'
+        crash = 'while read -r line; do echo "$line" >&2; [ "$line" != frozen ] || echo b >/proc/sysrq-trigger; done'
         self._machine.reboot_hard(by=f"{step} | {crash}")
 
 

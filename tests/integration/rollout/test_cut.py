@@ -13,7 +13,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
-import pathlib
 import queue
 import shlex
 import subprocess
@@ -56,8 +55,8 @@ SCENES = {
 class Host:
     """A host of the lab: by ssh as the controller reaches it, and from the inside, which needs no network."""
 
-    def __init__(self, lab: Any, name: str, pid: int) -> None:
-        self.inside = Namespace(pid)
+    def __init__(self, lab: Any, name: str) -> None:
+        self.inside = lab.inside(name)
         inventory = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))["all"]
         variables = {**inventory["vars"], **inventory["children"]["servers"]["hosts"][name]}
         self._ssh = [
@@ -125,16 +124,10 @@ def _command(name: str, arguments: dict[str, Any], point: int, when: str) -> str
     return f"{environment} {shlex.join(words)}"
 
 
-def hosts_of(lab: Any) -> list[Host]:
-    children = pathlib.Path(f"/proc/{lab.init}/task/{lab.init}/children").read_text().split()
-    names = {pathlib.Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in children}
-    return [Host(lab, f"host{number}", names[f"lab:host{number}"]) for number in range(1, HOSTS + 1)]
-
-
 def test_at_every_point_of_every_step(make_lab: Any) -> None:
     lab = make_lab("plain", "points")
     lab.up("--hosts", str(HOSTS))
-    hosts = hosts_of(lab)
+    hosts = [Host(lab, f"host{number}") for number in range(1, HOSTS + 1)]
     numbers, new = rehearse(hosts[0])
     # The step goes on, so after one thing is before the next; after the last one it only has to say how it went.
     points = [

@@ -310,7 +310,7 @@ def test_there_and_back(run: Any, lab: Lab) -> None:
 def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, lab: Lab) -> None:
     before = state(lab)
 
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
         variables = {"tune_sysctl": {FIN_TIMEOUT: 28}, "tune_on_inconclusive": "promote"}
         variables |= {"tune_soak": 16, "tune_soak_max": 16, "tune_look_every": 1}
         rollout = pool.submit(run, "tune", variables)
@@ -320,8 +320,9 @@ def test_a_silent_control_is_waited_for_once(run: Any, tmp_path: pathlib.Path, l
             time.sleep(0.1)
         # Longer than it is waited for, and over before its own wave begins.
         cut = "ip link set mgmt0 down; sleep 13; ip link set mgmt0 up"
-        lab.shell("host2", f"setsid -f sh -c '{cut}' </dev/null >/dev/null 2>&1")
+        outage = pool.submit(lab.inside("host2").run, ["sh", "-c", cut])
         result = rollout.result()
+        outage.result()
     assert result.returncode == 0, result.stdout
     assert "Timed out" not in result.stdout
     (stored,) = (tmp_path / "reports").glob("*.json")

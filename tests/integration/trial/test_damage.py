@@ -20,7 +20,8 @@ STATE = "/var/lib/nettune"
 # Prints how many times, and what went wrong.
 EVERY_BYTE = """
 import json, os, signal, subprocess, sys, time
-from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard, _guard_process, _live, _trial
+from ansible_collections.nettune.kernel.plugins.module_utils import _enforce, _guard, _live, _state, _trial
+from ansible_collections.nettune.kernel.plugins.module_utils._trial_memory import HISTORY
 
 arguments, places = json.loads(sys.argv[1]), int(sys.argv[2])
 trials = _trial.Trials()
@@ -28,7 +29,7 @@ trials.start(**arguments)
 for pid in subprocess.check_output(["pgrep", "-f", "guard[.]pyz"]).split():
     os.kill(int(pid), signal.SIGKILL)
 record = trials.pending()
-path = trials.state.path(_trial.PENDING)
+path = trials.state.path(_state.PENDING)
 with open(path, "rb") as stream:
     journal = stream.read()
 
@@ -49,16 +50,16 @@ for number, place in enumerate(range(0, len(journal), step)):
     try:
         trials.pending()
         wrong.append((place, "believed"))
-    except _trial.Damaged:
+    except _state.Damaged:
         pass
     if guard.step():
         wrong.append((place, "the guard goes on"))
     if _live.values_of(record["before"]) != record["before"]:
         wrong.append((place, "the old values are not back"))
-    outcome = trials.history()[0]
+    outcome = trials.memory.history()[0]
     if (outcome["state"], outcome["reason"]) != ("rolled_back", "its journal was lost or damaged"):
         wrong.append((place, outcome["reason"]))
-    trials.state.remove(_trial.HISTORY)
+    trials.state.remove(HISTORY)
 print(json.dumps([number + 1, wrong]))
 """
 START = start_arguments(SET, confirm_within=600)

@@ -194,7 +194,7 @@ def test_damage_that_cuts_an_observer_off(rollout: Any, states: Any, switch: Lab
         while switch.shell("host1", "cat /proc/sys/net/ipv4/tcp_fin_timeout") != "41\n":
             assert not running.done(), running.result().stdout
             time.sleep(0.05)
-        start(switch, "host3", "ip link set mgmt0 down")
+        switch.inside("host3").run(["ip", "link", "set", "mgmt0", "down"])
         done = running.result()
     assert done.returncode != 0
     assert "Wave 1: inconclusive: not enough is known of host3 (" in done.stdout
