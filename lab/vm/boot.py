@@ -28,7 +28,7 @@ SECONDS_TO_SSHD = 240
 SECONDS_TO_FIRST_WORD = 10  # under KVM, where it is one or two; an ordinary guest may hang under an unusual /dev/kvm
 # qemu 7.2 spoils the flags of an emulated cmpxchg16b, of which 6.12 dies while it boots; kernels do without it.
 EMULATED = "max,cx16=off"
-# With the GiB that qemu takes by itself, translations of former boots stay, and every second reboot takes twice as long.
+# With the GiB that qemu takes by itself, translations of former boots stay, and many a reboot takes twice as long.
 TRANSLATIONS = "tb-size=128"  # MiB
 ACCELERATORS = {
     "kvm": ["-accel", "kvm", "-cpu", "host"],
