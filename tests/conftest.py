@@ -11,13 +11,15 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """The tests of a file in one process, so that what they share is made once. Each check by itself, for minutes."""
+class ByFunction(LoadScopeScheduling):  # type: ignore[misc]
+    """The cases of a test in one process, where they share what is made for them; a check, which takes minutes, alone.
+
+    In their order, so that the longest start first and nobody is left with a long one at the end.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file: str = nodeid.partition("::")[0]
-        return nodeid if file.startswith("tests/checks/") else file
+        return nodeid if nodeid.startswith("tests/checks/") else nodeid.partition("[")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    return ByFile(config, log)
+    return ByFunction(config, log)
