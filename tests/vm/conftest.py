@@ -286,6 +286,7 @@ class ByKernel(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    config.option.loadscopereorder = False  # not most tests first: what takes longest is few tests
     return ByKernel(config, log)
 
 
@@ -293,3 +294,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if pathlib.Path(item.path).is_relative_to(pathlib.Path(__file__).parent):
             item.add_marker(pytest.mark.vm)
+    items.sort(key=lambda item: "vm/test_reboot.py" not in item.nodeid)  # longest first
