@@ -26,8 +26,8 @@ from vm.machine import Machine
 ADDRESS = "127.0.0.1"
 SECONDS_TO_SSHD = 240
 SECONDS_TO_FIRST_WORD = 10  # under KVM, where it is one or two; an ordinary guest may hang under an unusual /dev/kvm
-# qemu 7.2 spoils the flags of an emulated cmpxchg16b, of which 6.12 dies while it boots; kernels do without it. The others
-# cost a fifth of all time: page tables of five levels, copies byte by byte, and wide registers to be saved.
+# qemu 7.2 spoils the flags of an emulated cmpxchg16b, of which 6.12 dies while it boots; kernels do without it. The
+# others cost a fifth of all time: page tables of five levels, copies byte by byte, and wide registers to be saved.
 EMULATED = "max,cx16=off,la57=off,erms=off,xsave=off,avx=off,avx2=off"
 # With the GiB that qemu takes by itself, translations of former boots stay, and many a reboot takes twice as long.
 TRANSLATIONS = "tb-size=128"  # MiB

@@ -73,7 +73,7 @@ class Machine:
         self.host = f"vm-{self._name}"
 
     def up(self) -> None:
-        # Of two emulated processors that share a core, one waits for the other: half as much again for all that it does.
+        # Of two emulated processors that share a core, one waits for the other: half as much again for all they do.
         words = ["--bound-to", str(os.getpid()), "--cpus", "1"]
         if self.kernel == BROUGHT and os.environ.get("MODULES"):
             words += ["--modules", os.environ["MODULES"]]
