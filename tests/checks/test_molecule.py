@@ -14,6 +14,7 @@ import systemd_host
 SCENARIOS = sorted(path.parent.name for path in pathlib.Path(__file__).parents[2].glob("molecule/*/molecule.yml"))
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario, molecule):
     missing = systemd_host.missing_programs() if scenario == "systemd" else []

@@ -43,6 +43,7 @@ def wanted_pip():
     return re.search(r"pip='([0-9.]+)'", source).group(1)
 
 
+@pytest.mark.minutes
 def test_sanity(run, cache, home, copy_collection, interpreter_path):
     collection = copy_collection(cache / "sanity")
     assert not list(collection.glob("tests/sanity/ignore*")), "fix what sanity finds; do not list it"

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import controller
+import pytest
 from labs import CHECKOUT
 
 SET = {"net.ipv4.tcp_fin_timeout": "20", "net.ipv4.ip_forward": "1", "net.core.somaxconn": "8192"}
@@ -100,6 +101,7 @@ class Rollouts:
         return ended
 
 
+@pytest.mark.minutes
 def test_a_killed_controller(make_lab: Any, tmp_path: pathlib.Path) -> None:
     rollouts = Rollouts(make_lab("plain", "killed"), 10, tmp_path)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -108,6 +110,7 @@ def test_a_killed_controller(make_lab: Any, tmp_path: pathlib.Path) -> None:
     assert "old" in rollouts.settle().values(), "no rollout was killed before it had confirmed"
 
 
+@pytest.mark.minutes
 def test_a_network_that_is_cut(make_lab: Any, tmp_path: pathlib.Path) -> None:
     rollouts = Rollouts(make_lab("plain", "cut"), 5, tmp_path)
 

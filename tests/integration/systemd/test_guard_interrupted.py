@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import dying_guard
+import pytest
 
 
 def play(host: Any, fatal: int) -> int:
@@ -23,6 +24,7 @@ def play(host: Any, fatal: int) -> int:
     return 0 if died else int(host.output("cat", "/run/points"))
 
 
+@pytest.mark.minutes
 def test_killed_after_every_point(host: Any) -> None:
     host.run(["ip", "link", "set", "lo", "up"])
     old = host.whole()
