@@ -31,6 +31,7 @@ def test_unit_tests(wanted, python_of, run, root):
     version, python = python_of(wanted)
     venv = f".venv-host-half-{version}"
     run("tools/setup", "host-half", venv, python)
-    # That environment has no pytest-xdist, so the options of pyproject.toml are replaced.
-    options = ["--override-ini=addopts=--import-mode=importlib", "-p", "no:cacheprovider", "--quiet"]
+    # That environment has no pytest-xdist, so the options of pyproject.toml are replaced, and nothing shares tests out.
+    options = ["--override-ini=addopts=--import-mode=importlib", "--confcutdir=tests/unit"]
+    options += ["-p", "no:cacheprovider", "--quiet"]
     run(root / venv / "bin" / "python", "-m", "pytest", *options, "tests/unit/module_utils")

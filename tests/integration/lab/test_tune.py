@@ -14,7 +14,7 @@ import sys
 import pytest
 from labs import CHECKOUT
 
-SHORT = {"tune_waves": [1, "100%"], "tune_soak": 6, "tune_soak_max": 18}
+SHORT = {"tune_waves": [1, "100%"], "tune_soak": 6, "tune_soak_max": 30}
 SERVERS = "web1, web2, web3, web4, web5, web6"
 
 
