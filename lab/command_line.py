@@ -56,6 +56,10 @@ def run(program: str, parser: argparse.ArgumentParser, errors: tuple[type[Except
     expected: tuple[type[Exception], ...] = (UsageError, TimeoutError, *errors)
     try:
         arguments.function(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along, `head` for example, has gone. What is still to be said is for nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except expected as error:
         sys.exit(f"{program}: {error}")
     except KeyboardInterrupt:
