@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -53,14 +54,17 @@ def run(program: str, parser: argparse.ArgumentParser, errors: tuple[type[Except
     end = words.index("--") if "--" in words else len(words)
     arguments = parser.parse_args(words[:end])
     arguments.command = words[end + 1 :]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(write_through=False)  # a reader who has gone shall stop nothing in the middle
     expected: tuple[type[Exception], ...] = (UsageError, TimeoutError, *errors)
     try:
         arguments.function(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read along, `head` for example, has gone. What is still to be said is for nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except expected as error:
         sys.exit(f"{program}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{program}: interrupted")
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along, `head` for example, has gone, and all is done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

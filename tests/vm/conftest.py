@@ -282,7 +282,12 @@ class ByKernel(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         words = re.split(r"[][-]", nodeid)
         kernel = next((kernel for kernel in KERNELS if kernel in words), "several kernels")
-        return f"{kernel}, crashing" if "test_reboot.py" in nodeid else kernel
+        return f"{kernel}, crashing" if _crashes(nodeid) else kernel
+
+
+def _crashes(nodeid: str) -> bool:
+    """Whether the test crashes its machine, again and again: of all, these take longest."""
+    return "tests/vm/test_reboot.py" in nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -294,4 +299,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if pathlib.Path(item.path).is_relative_to(pathlib.Path(__file__).parent):
             item.add_marker(pytest.mark.vm)
-    items.sort(key=lambda item: "vm/test_reboot.py" not in item.nodeid)  # longest first
+    items.sort(key=lambda item: not _crashes(item.nodeid))
